@@ -1,0 +1,75 @@
+"""The program's log: console (stderr) and ``<log_dir>/s3_upload.log``, rotated at midnight, five backups."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from logging.handlers import TimedRotatingFileHandler
+
+from async_s3_upload.errors import LogDirError
+
+LOGGER = "async_s3_upload"
+LOG_FILE = "s3_upload.log"
+LOCK_FILE = "s3_upload.lock"
+BACKUPS = 5
+FORMAT = "%(asctime)s %(levelname)s %(message)s"
+
+
+def prepare_log_dir(log_dir: str) -> None:
+    """Create the log folder and make sure that it can be written.
+
+    Raises:
+        LogDirError: it cannot.
+    """
+    uploads = os.path.join(log_dir, "uploads")
+    probe = os.path.join(uploads, f".writable.{os.getpid()}")
+    try:
+        os.makedirs(uploads, exist_ok=True)
+        with open(probe, "w", encoding="ascii"):
+            pass
+        os.unlink(probe)
+        with open(os.path.join(log_dir, LOG_FILE), "a", encoding="utf-8"):
+            pass
+    except OSError as error:
+        raise LogDirError(
+            f"log folder {log_dir} cannot be written: {error.strerror or error}; "
+            "give this user the right to write there, or name another folder "
+            "(log_dir in the config, --log-dir for upload)"
+        ) from error
+
+
+@contextmanager
+def console_log(level: int) -> Iterator[None]:
+    """Log to the console for the block."""
+    logger = logging.getLogger(LOGGER)
+    logger.setLevel(level)
+    logger.propagate = False
+    with _handling(logging.StreamHandler(sys.stderr)):
+        yield
+
+
+@contextmanager
+def file_log(log_dir: str) -> Iterator[None]:
+    """Log to the file in ``log_dir`` for the block, beside the console."""
+    path = os.path.join(log_dir, LOG_FILE)
+    with _handling(
+        TimedRotatingFileHandler(
+            path, when="midnight", backupCount=BACKUPS, encoding="utf-8", errors="backslashreplace"
+        )
+    ):
+        yield
+
+
+@contextmanager
+def _handling(handler: logging.Handler) -> Iterator[None]:
+    logger = logging.getLogger(LOGGER)
+    handler.setFormatter(logging.Formatter(FORMAT))
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        handler.close()

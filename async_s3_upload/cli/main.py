@@ -1,0 +1,228 @@
+"""The typer application: options, help, exit codes. What the commands do is in the modules beside it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from async_s3_upload import __version__
+from async_s3_upload.errors import EXIT_CODES, UploadError
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+    from async_s3_upload.cli.report import Report
+
+EXIT_CODE_HELP = "\b\nExit codes:\n" + "\n".join(f"  {code:<4} {text}" for code, text in EXIT_CODES.items())
+
+app = typer.Typer(
+    name="async-s3-upload",
+    help="Gets sequencing runs into S3. `monitor` is for cron, `upload` sends one folder now.",
+    epilog=EXIT_CODE_HELP,
+    no_args_is_help=True,
+    add_completion=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    # the replaced tool wrote --local_path; cron lines with it keep working
+    context_settings={
+        "token_normalize_func": lambda name: name.replace("_", "-"),
+        "help_option_names": ["-h", "--help"],
+    },
+)
+
+DEBUG_VARIABLE = "ASYNC_S3_UPLOAD_DEBUG"
+JSON_HELP = "Print one JSON document on stdout; everything else goes to stderr."
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"async-s3-upload {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    _version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version and exit."),
+    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an unexpected error.")] = False,
+) -> None:
+    """Take the options that stand before the command."""
+    if debug:
+        os.environ[DEBUG_VARIABLE] = "1"
+
+
+@app.command(epilog=EXIT_CODE_HELP)
+def monitor(
+    config: Annotated[str, typer.Option("--config", metavar="FILE", help="JSON config file.")],
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Tell for every run found what would happen and why; change nothing."),
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help=JSON_HELP)] = False,
+) -> None:
+    """Look for completed runs in the monitored folders once and upload those that are wanted."""
+    from async_s3_upload.cli.monitor import run_monitor
+    from async_s3_upload.config import read_config
+
+    with _json_on_failure(as_json):
+        report = run_monitor(read_config(config), os.environ, dry_run=dry_run)
+    _finish(report, as_json=as_json, dry_run=dry_run)
+
+
+@app.command(epilog=EXIT_CODE_HELP)
+def upload(
+    local_path: Annotated[str, typer.Option("--local-path", metavar="DIR", help="Run folder to upload.")],
+    bucket: Annotated[str, typer.Option("--bucket", metavar="NAME", help="Name of the S3 bucket.")],
+    remote_path: Annotated[
+        str, typer.Option("--remote-path", metavar="PATH", help="Path in the bucket to upload to.")
+    ] = "/",
+    skip_check: Annotated[
+        bool, typer.Option("--skip-check", help="Upload any folder, not only complete sequencing runs.")
+    ] = False,
+    cores: Annotated[
+        int | None,
+        typer.Option(
+            "--cores", metavar="N", min=1, help="Worker processes.", show_default="all available to this process"
+        ),
+    ] = None,
+    concurrency: Annotated[
+        int,
+        typer.Option("--concurrency", "--threads", metavar="N", min=1, max=1024, help="Requests in flight per worker."),
+    ] = 16,
+    exclude: Annotated[
+        list[str] | None,
+        typer.Option("--exclude", metavar="REGEX", help="Leave files out whose full path matches. Repeatable."),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Tell what would be sent; change nothing.")] = False,
+    log_dir: Annotated[
+        str | None,
+        typer.Option(
+            "--log-dir",
+            metavar="DIR",
+            help="Logs and run logs; an interrupted upload goes on from there.",
+            show_default="the user state folder",
+        ),
+    ] = None,
+    endpoint_url: Annotated[
+        str | None, typer.Option("--endpoint-url", metavar="URL", help="S3 server other than AWS.")
+    ] = None,
+    profile: Annotated[str | None, typer.Option("--profile", metavar="NAME", help="Profile of ~/.aws to use.")] = None,
+    region: Annotated[str | None, typer.Option("--region", metavar="NAME", help="AWS region.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help=JSON_HELP)] = False,
+) -> None:
+    """Upload one run folder now; given again, it sends only what is new or changed."""
+    import logging
+
+    from async_s3_upload.cli.session import Resources
+    from async_s3_upload.cli.upload import (
+        UploadRequest,
+        checked_destination,
+        compiled,
+        run_folder_path,
+        run_upload,
+    )
+    from async_s3_upload.transfer.cores import available_cores
+    from async_s3_upload.transfer.messages import Limits
+
+    with _json_on_failure(as_json):
+        checked_destination(bucket, remote_path, endpoint_url)
+        request = UploadRequest(
+            run_path=run_folder_path(local_path),
+            bucket=bucket,
+            remote_path=remote_path,
+            skip_check=skip_check,
+            exclude=compiled(exclude or []),
+            resources=Resources(
+                cores or available_cores(),
+                Limits(concurrency=concurrency),
+                os.path.abspath(log_dir) if log_dir else _state_folder(),
+                logging.INFO,
+            ),
+            endpoint_url=endpoint_url,
+            profile=profile,
+            region=region,
+        )
+        report = run_upload(request, os.environ, dry_run=dry_run)
+    _finish(report, as_json=as_json, dry_run=dry_run)
+
+
+@app.command()
+def demo() -> None:
+    """Show the main job on made-up runs and an embedded S3 server."""
+    from async_s3_upload.demo.show import show
+
+    raise typer.Exit(show())
+
+
+def _state_folder() -> str:
+    from platformdirs import user_state_path
+
+    return str(user_state_path("async-s3-upload"))
+
+
+class _json_on_failure:  # noqa: N801 - reads as a with-statement
+    """Print the JSON document also where the command cannot begin; the error itself goes on."""
+
+    def __init__(self, as_json: bool) -> None:
+        self._as_json = as_json
+
+    def __enter__(self) -> None:
+        """Nothing to prepare."""
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        """Print the document for errors of ours."""
+        if self._as_json and isinstance(error, UploadError):
+            from async_s3_upload.cli.report import Report
+
+            typer.echo(Report(problems=str(error).splitlines(), exit_code=error.exit_code).as_json())
+
+
+def _finish(report: Report, *, as_json: bool, dry_run: bool) -> None:
+    if as_json:
+        typer.echo(report.as_json())
+    elif dry_run:
+        for row in report.rows:
+            typer.echo(row.as_line())
+        if report.others:
+            typer.echo(f"{report.others} other sub-folders are no run folders")
+        if not report.rows and not report.problems:
+            typer.echo("no run folders found")
+    raise typer.Exit(report.exit_code)
+
+
+def _terminated(number: int, _frame: FrameType | None) -> None:
+    raise SystemExit(128 + number)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run the command line; returns the exit code. Errors end as one sentence on stderr, never as a traceback."""
+    signal.signal(signal.SIGTERM, _terminated)
+    try:
+        app(list(arguments), standalone_mode=True)
+    except SystemExit as leaving:
+        return leaving.code if isinstance(leaving.code, int) else 1
+    except UploadError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return error.exit_code
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except Exception as error:
+        if os.environ.get(DEBUG_VARIABLE):
+            raise
+        sys.stderr.write(
+            f"error: unexpected {type(error).__name__}: {error}\n"
+            "This is a fault of the program. What was uploaded so far is remembered. "
+            "Run `async-s3-upload --debug ...` for the traceback and report it.\n"
+        )
+        return 1
+    return 0

@@ -1,0 +1,231 @@
+"""``monitor``: find completed runs in the monitored folders and upload those that are wanted."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from async_s3_upload.cli.logs import LOCK_FILE, console_log, file_log, prepare_log_dir
+from async_s3_upload.cli.report import Report, RunRow
+from async_s3_upload.cli.session import (
+    Resources,
+    alert_webhook,
+    require_buckets,
+    tell,
+    trouble_code,
+    upload_all,
+)
+from async_s3_upload.cli.signals import Interruption
+from async_s3_upload.cli.uploading import RunTask, preview
+from async_s3_upload.config import Config, MonitorSection
+from async_s3_upload.errors import AwsAccessError, Interrupted, UploadError
+from async_s3_upload.notify import slack
+from async_s3_upload.runs.completion import RunFolder
+from async_s3_upload.runs.discover import find_runs
+from async_s3_upload.runs.samplesheet import read_samples
+from async_s3_upload.runs.selection import Decision, Remembered, Rules, decide
+from async_s3_upload.state.lock import AlreadyRunning, exclusive
+from async_s3_upload.state.run_logs import Identity, RunLogs
+from async_s3_upload.text import plural, printable
+from async_s3_upload.transfer.access import choose_access
+from async_s3_upload.transfer.cores import available_cores
+from async_s3_upload.transfer.messages import Limits
+
+log = logging.getLogger(__name__)
+
+_LEVELS = {
+    "no_sample_sheet": logging.WARNING,
+    "already_uploaded": logging.DEBUG,
+    "too_old": logging.DEBUG,
+}
+"""Levels at which skipped runs are logged; a storage holds years of runs that need no line each hour."""
+
+
+@dataclass(slots=True)
+class Survey:
+    """What lies in all monitored folders: runs to upload (partial ones first) and rows of the others."""
+
+    tasks: list[RunTask]
+    skipped: list[RunRow]
+    problems: list[str]
+    torn_logs: list[str]
+    others: int
+
+
+def survey(config: Config, now: float) -> Survey:
+    """Look at every monitored folder and decide about each run; ``now`` in seconds since the epoch."""
+    logs = RunLogs(config.log_dir)
+    wanted: list[tuple[bool, float, RunTask]] = []
+    result = Survey([], [], [], [], 0)
+    seen: set[Identity] = set()
+    for section in config.monitor:
+        rules = Rules(section.sample_regex, config.max_age)
+        for folder in section.monitored_directories:
+            found = find_runs(folder)
+            result.problems += found.problems
+            result.others += found.others
+            for run in found.runs:
+                task, decision = _judge(run, section, rules, logs, result.torn_logs, now)
+                if not decision.wanted:
+                    row = task.row()
+                    row.state = "skipped"
+                    result.skipped.append(row)
+                elif task.identity not in seen:
+                    seen.add(task.identity)
+                    wanted.append((decision.reason != "partial", run.run_info_mtime, task))
+    wanted.sort(key=lambda entry: entry[:2])
+    result.tasks = [task for _, _, task in wanted]
+    return result
+
+
+def _judge(
+    run: RunFolder, section: MonitorSection, rules: Rules, logs: RunLogs, torn_logs: list[str], now: float
+) -> tuple[RunTask, Decision]:
+    identity = Identity(run.path, section.bucket, section.remote_path)
+    memory = logs.find(identity)
+    if memory.problem is not None and memory.problem not in torn_logs:
+        torn_logs.append(memory.problem)
+    remembered: Remembered = "new"
+    if memory.log is not None:
+        remembered = "uploaded" if memory.log.completed else "partial"
+    elif memory.problem is not None:
+        remembered = "partial"
+    decision = decide(run, remembered, rules, now, read_samples)
+    return RunTask(identity, section.exclude_patterns, decision.reason, decision.detail), decision
+
+
+def run_monitor(config: Config, environ: Mapping[str, str], *, dry_run: bool) -> Report:
+    """Do one round; all trouble is in the report's exit code and on the log, not raised."""
+    with console_log(config.log_level):
+        one_round = _Round(config, environ)
+        if dry_run:
+            return asyncio.run(one_round.dry_run())
+        try:
+            prepare_log_dir(config.log_dir)
+            with exclusive(os.path.join(config.log_dir, LOCK_FILE)), file_log(config.log_dir):
+                return asyncio.run(one_round.run())
+        except AlreadyRunning:
+            text = f"another upload runs already with log_dir {config.log_dir}: nothing to do for this one"
+            log.warning("%s", text)
+            return Report(problems=[text])
+        except UploadError as error:
+            log.error("%s", error)
+            return Report(problems=[str(error)], exit_code=trouble_code(error))
+
+
+class _Round:
+    """One round of ``monitor``."""
+
+    def __init__(self, config: Config, environ: Mapping[str, str]) -> None:
+        self._config = config
+        self._environ = environ
+        self._alert = alert_webhook(config.alert_webhook, environ)
+        self._interruption = Interruption()
+        self._report = Report()
+
+    def _survey(self) -> Survey:
+        found = survey(self._config, time.time())
+        self._report.problems += found.problems + found.torn_logs
+        self._report.others = found.others
+        for problem in found.problems:
+            log.error("%s", problem)
+        for problem in found.torn_logs:
+            log.error("%s; its run is treated as partly uploaded with nothing known", problem)
+        log.info(
+            "found %s to upload (%d of them partly uploaded before), %s to skip, %s",
+            plural(len(found.tasks), "run"),
+            sum(task.reason == "partial" for task in found.tasks),
+            plural(len(found.skipped), "run"),
+            plural(found.others, "sub-folder") + " without a run",
+        )
+        return found
+
+    async def _check_access(self) -> None:
+        self._access = choose_access(self._environ)
+        await require_buckets(self._access, sorted({section.bucket for section in self._config.monitor}))
+
+    async def dry_run(self) -> Report:
+        """Tell what a round would do; changes nothing and tells nobody."""
+        report = self._report
+        try:
+            with self._interruption.watching():
+                found = self._survey()
+                logs = RunLogs(self._config.log_dir)
+                report.rows = [preview(task, logs) for task in found.tasks] + found.skipped
+                report.exit_code = 3 if found.problems else 0
+                await self._check_access()
+        except UploadError as error:
+            self._note(error)
+        return report
+
+    async def run(self) -> Report:
+        """Do the round."""
+        try:
+            with self._interruption.watching():
+                await self._run()
+        except AwsAccessError as error:
+            self._note(error)
+            await tell(self._alert, slack.aws_trouble_text(str(error)))
+        except UploadError as error:
+            self._note(error)
+            if not isinstance(error, Interrupted):
+                await tell(self._alert, slack.folder_trouble_text([str(error)]))
+        return self._report
+
+    def _note(self, error: UploadError) -> None:
+        log.error("%s", error)
+        self._report.problems.append(str(error))
+        self._report.exit_code = trouble_code(error)
+
+    async def _run(self) -> None:
+        config, report = self._config, self._report
+        if self._alert is None:
+            log.info("no Slack webhook is configured: nobody is told")
+        await self._check_access()
+        found = await asyncio.to_thread(self._survey)
+        for row in found.skipped:
+            log.log(
+                _LEVELS.get(row.reason, logging.INFO),
+                "%s: skipped, %s: %s",
+                printable(row.run_path),
+                row.reason,
+                printable(row.detail),
+            )
+        report.rows += found.skipped
+        if found.problems or found.torn_logs:
+            troubles = [printable(text) for text in found.problems + found.torn_logs]
+            await tell(self._alert, slack.folder_trouble_text(troubles))
+        rows: list[RunRow] = []
+        resources = Resources(
+            min(config.max_cores or available_cores(), available_cores()),
+            Limits(concurrency=config.max_threads, checksum=config.checksum),
+            config.log_dir,
+            config.log_level,
+        )
+        doom = None
+        try:
+            if found.tasks:
+                doom = await upload_all(found.tasks, self._access, resources, self._interruption, rows)
+        finally:
+            report.rows[:0] = rows
+        await self._tell_outcome(doom)
+        if doom:
+            report.exit_code = 1
+        elif report.with_state("partial") or found.problems:
+            report.exit_code = 3
+
+    async def _tell_outcome(self, doom: str | None) -> None:
+        uploaded, failed = self._report.with_state("uploaded"), self._report.with_state("partial")
+        log.info("done: %s uploaded, %d failed", plural(len(uploaded), "run"), len(failed))
+        if doom:
+            log.error("%s", doom)
+            self._report.problems.append(doom)
+            await tell(self._alert, slack.aws_trouble_text(doom))
+        if uploaded:
+            await tell(self._config.log_webhook, slack.success_text(uploaded))
+        if failed:
+            await tell(self._alert, slack.failure_text(failed))

@@ -1,0 +1,101 @@
+"""What a command did, run by run: the rows behind ``--json`` and the closing lines."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from async_s3_upload.runs.selection import Reason
+from async_s3_upload.text import plural, printable, size_text
+
+State = Literal["uploaded", "partial", "skipped", "would_upload", "would_resume"]
+
+
+@dataclass(slots=True)
+class RunRow:
+    """One run to one destination.
+
+    ``files`` and ``bytes`` are what the run holds, None where it was not looked into; ``uploaded_files`` counts
+    what this command sent; ``failed_files`` pairs absolute paths with reasons; ``seconds`` is the time taken.
+    """
+
+    run_id: str
+    run_path: str
+    bucket: str
+    prefix: str
+    state: State
+    reason: Reason
+    detail: str = ""
+    files: int | None = None
+    bytes: int | None = None
+    uploaded_files: int = 0
+    failed_files: list[tuple[str, str]] = field(default_factory=list)
+    seconds: float = 0.0
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the row of the JSON document."""
+        return {
+            "run_id": printable(self.run_id),
+            "run_path": printable(self.run_path),
+            "bucket": self.bucket,
+            "prefix": printable(self.prefix),
+            "state": self.state,
+            "reason": self.reason,
+            "detail": printable(self.detail),
+            "files": self.files,
+            "bytes": self.bytes,
+            "uploaded_files": self.uploaded_files,
+            "failed_files": [{"path": printable(path), "error": error} for path, error in self.failed_files],
+            "seconds": round(self.seconds, 3),
+        }
+
+    def as_line(self) -> str:
+        """Return the line that a dry run prints."""
+        path = printable(self.run_path)
+        if self.state == "skipped":
+            return f"{path} would be skipped: {_WORDS[self.reason]} ({printable(self.detail)})"
+        amount = f"{plural(self.files or 0, 'file')}, {size_text(self.bytes or 0)}"
+        return (
+            f"{path} would be uploaded to {self.bucket}:{printable(self.prefix)} "
+            f"({_WORDS[self.reason]}: {printable(self.detail)}; {amount})"
+        )
+
+
+_WORDS: dict[Reason, str] = {
+    "new": "new",
+    "partial": "partial",
+    "already_uploaded": "uploaded",
+    "not_complete": "not complete",
+    "too_old": "too old",
+    "samples_do_not_match": "samples do not match",
+    "no_sample_sheet": "no usable sample sheet",
+    "failed_files": "failed files",
+}
+
+
+@dataclass(slots=True)
+class Report:
+    """What a command did. ``problems`` are sentences about what could not be looked at or reached.
+
+    ``others`` counts the sub-folders of the monitored folders that are no run folders.
+    """
+
+    rows: list[RunRow] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    others: int = 0
+    exit_code: int = 0
+
+    def as_json(self) -> str:
+        """Return the one JSON document that ``--json`` prints."""
+        document: dict[str, Any] = {
+            "runs": [row.as_json() for row in self.rows],
+            "other_folders": self.others,
+            "problems": [printable(problem) for problem in self.problems],
+            "exit_code": self.exit_code,
+        }
+        return json.dumps(document, indent=2)
+
+    def with_state(self, state: State) -> list[str]:
+        """Return the ids of the runs in a state, in order."""
+        return [printable(row.run_id) for row in self.rows if row.state == state]

@@ -1,0 +1,199 @@
+"""``upload``: one folder, now."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from async_s3_upload.cli.logs import console_log, file_log, prepare_log_dir
+from async_s3_upload.cli.report import Report, RunRow
+from async_s3_upload.cli.session import (
+    Resources,
+    alert_webhook,
+    require_buckets,
+    tell,
+    trouble_code,
+    upload_all,
+)
+from async_s3_upload.cli.signals import Interruption
+from async_s3_upload.cli.uploading import RunTask, preview
+from async_s3_upload.config import check_bucket_name, check_remote_path
+from async_s3_upload.errors import AwsAccessError, NotACompleteRun, UploadError, UsageError
+from async_s3_upload.notify import slack
+from async_s3_upload.runs.completion import RUN_INFO, TERMINATION_FILES, look_at
+from async_s3_upload.runs.selection import Reason
+from async_s3_upload.state.run_logs import Identity, RunLogs
+from async_s3_upload.text import printable
+from async_s3_upload.transfer.access import choose_access
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class UploadRequest:
+    """The options of the command, checked."""
+
+    run_path: str
+    bucket: str
+    remote_path: str
+    skip_check: bool
+    exclude: Sequence[re.Pattern[str]]
+    resources: Resources
+    endpoint_url: str | None
+    profile: str | None
+    region: str | None
+
+
+def run_folder_path(local_path: str) -> str:
+    """Return the absolute path of the folder, whose last part is the run folder's name.
+
+    Raises:
+        UsageError: there is no such folder.
+    """
+    if os.path.basename(local_path.rstrip("/")) in ("", ".", ".."):
+        path = os.path.realpath(local_path)
+    else:
+        path = os.path.abspath(local_path)
+    if not os.path.isdir(path):
+        what = "is no folder" if os.path.lexists(path) else "does not exist"
+        raise UsageError(f"--local-path: {printable(local_path)} {what}")
+    if not os.path.basename(path):
+        raise UsageError("--local-path: the root folder has no name that could be the run's")
+    return path
+
+
+def checked_destination(bucket: str, remote_path: str, endpoint_url: str | None) -> None:
+    """Return if a destination can be meant by these options.
+
+    Raises:
+        UsageError: naming every one that cannot.
+    """
+    problems = []
+    for option, check, value in (
+        ("--bucket", check_bucket_name, bucket),
+        ("--remote-path", check_remote_path, remote_path),
+    ):
+        try:
+            check(value)
+        except ValueError as error:
+            problems.append(f"{option}: {error}")
+    if endpoint_url is not None and not re.match(r"https?://[^/\s]+", endpoint_url):
+        problems.append(f'--endpoint-url: must start with http:// or https://, not "{endpoint_url}"')
+    if problems:
+        raise UsageError("\n".join(problems))
+
+
+def compiled(patterns: Sequence[str]) -> list[re.Pattern[str]]:
+    """Compile the patterns of ``--exclude``.
+
+    Raises:
+        UsageError: naming every one that is no regular expression.
+    """
+    found, problems = [], []
+    for pattern in patterns:
+        try:
+            found.append(re.compile(pattern))
+        except re.error as error:
+            problems.append(f'--exclude: "{pattern}" is not a valid regular expression: {error}')
+    if problems:
+        raise UsageError("\n".join(problems))
+    return found
+
+
+def run_upload(request: UploadRequest, environ: Mapping[str, str], *, dry_run: bool) -> Report:
+    """Upload the folder; all trouble is in the report's exit code and on the log, not raised."""
+    with console_log(request.resources.log_level):
+        command = _Command(request, environ)
+        try:
+            command.check_complete()
+            if dry_run:
+                return asyncio.run(command.run(dry_run=True))
+            prepare_log_dir(request.resources.log_dir)
+            with file_log(request.resources.log_dir):
+                return asyncio.run(command.run(dry_run=False))
+        except UploadError as error:
+            command.note(error)
+            return command.report
+
+
+class _Command:
+    def __init__(self, request: UploadRequest, environ: Mapping[str, str]) -> None:
+        self._request = request
+        self._environ = environ
+        self._interruption = Interruption()
+        self._logs = RunLogs(request.resources.log_dir)
+        self.report = Report()
+
+    def note(self, error: UploadError) -> None:
+        log.error("%s", error)
+        self.report.problems.append(str(error))
+        self.report.exit_code = trouble_code(error)
+
+    def _task(self, reason: Reason, detail: str) -> RunTask:
+        request = self._request
+        identity = Identity(request.run_path, request.bucket, request.remote_path)
+        return RunTask(identity, request.exclude, reason, detail)
+
+    def check_complete(self) -> None:
+        """Raise NotACompleteRun unless the folder is a complete run, or the check is to be skipped."""
+        if self._request.skip_check:
+            return
+        path = self._request.run_path
+        advice = "check the path, or give --skip-check to upload the folder as it is"
+        try:
+            run = look_at(path)
+        except OSError as error:
+            raise UsageError(f"{printable(path)} cannot be looked into: {error.strerror or error}") from error
+        if run is not None and run.marker is not None:
+            return
+        if run is None:
+            lack = f"it has no {RUN_INFO}"
+        else:
+            lack = f"none of {', '.join(TERMINATION_FILES)} is there, so it has not completed"
+        row = self._task("not_complete", lack).row()
+        row.state = "skipped"
+        self.report.rows.append(row)
+        raise NotACompleteRun(f"{printable(path)} is not a complete sequencing run: {lack}; {advice}")
+
+    async def run(self, *, dry_run: bool) -> Report:
+        try:
+            with self._interruption.watching():
+                await (self._preview() if dry_run else self._upload())
+        except UploadError as error:
+            self.note(error)
+            if isinstance(error, AwsAccessError) and not dry_run:
+                await tell(alert_webhook(None, self._environ), slack.aws_trouble_text(str(error)))
+        return self.report
+
+    def _planned(self) -> RunTask:
+        memory = self._logs.find(self._task("new", "").identity)
+        if memory.problem is not None:
+            self.report.problems.append(memory.problem)
+            return self._task("partial", "its run log is torn, nothing is known")
+        if memory.log is not None:
+            return self._task("partial", "a part of it is uploaded already")
+        return self._task("new", "nothing of it is recorded as uploaded")
+
+    async def _preview(self) -> None:
+        self.report.rows.append(preview(self._planned(), self._logs))
+        await self._check_access()
+
+    async def _check_access(self) -> None:
+        request = self._request
+        self._access = choose_access(
+            self._environ, profile=request.profile, endpoint_url=request.endpoint_url, region=request.region
+        )
+        await require_buckets(self._access, [request.bucket])
+
+    async def _upload(self) -> None:
+        await self._check_access()
+        rows: list[RunRow] = self.report.rows
+        doom = await upload_all([self._planned()], self._access, self._request.resources, self._interruption, rows)
+        if doom:
+            raise AwsAccessError(doom)
+        if self.report.with_state("partial"):
+            self.report.exit_code = 3

@@ -1,0 +1,87 @@
+"""Messages to Slack webhooks. The webhook's address is a secret: it reaches no log and no error.
+
+A Slack that is down is logged and changes nothing else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+
+import aiohttp
+
+log = logging.getLogger(__name__)
+
+TOTAL_S = 15.0
+"""One message takes at most so many seconds, retries included."""
+ATTEMPTS = 3
+ATTEMPT_S = 5.0
+PAUSE_S = 1.0
+
+
+def success_text(runs: Sequence[str]) -> str:
+    """Return the message for runs that were uploaded; the wording is the replaced tool's."""
+    return f":white_check_mark:  *S3 Upload*: Successfully uploaded {_runs(runs)}"
+
+
+def failure_text(runs: Sequence[str]) -> str:
+    """Return the message for runs of which something failed."""
+    return f":x:  *S3 Upload*: Failed uploading {_runs(runs)}"
+
+
+def aws_trouble_text(problem: str) -> str:
+    """Return the message for credentials or buckets that do not work."""
+    return f":warning:  *S3 Upload*: Error in connecting to AWS!\n\n\t\t{problem}"
+
+
+def folder_trouble_text(problems: Sequence[str]) -> str:
+    """Return the message for monitored folders that cannot be looked at, and run logs that cannot be read."""
+    return ":warning:  *S3 Upload*: Not everything could be looked at" + _lines(problems)
+
+
+def _runs(runs: Sequence[str]) -> str:
+    return f"{len(runs)} run{'' if len(runs) == 1 else 's'}{_lines(runs)}"
+
+
+def _lines(items: Sequence[str]) -> str:
+    return "".join(f"\n\t\t• {item}" for item in items)
+
+
+async def post(webhook: str, text: str) -> bool:
+    """Send ``{"text": text}`` to the webhook; returns whether Slack took it. Never raises for Slack's trouble."""
+    try:
+        async with asyncio.timeout(TOTAL_S):
+            trouble = await _post_with_retries(webhook, text)
+    except TimeoutError:
+        trouble = f"no answer within {TOTAL_S:.0f} s"
+    if trouble:
+        log.error("Slack could not be told (%s); the message was: %s", trouble, " ".join(text.split()))
+    return trouble is None
+
+
+async def _post_with_retries(webhook: str, text: str) -> str | None:
+    """Return what went wrong, or None."""
+    trouble = None
+    limit = aiohttp.ClientTimeout(total=ATTEMPT_S)
+    async with aiohttp.ClientSession(timeout=limit, trust_env=True) as session:
+        for attempt in range(ATTEMPTS):
+            if attempt:
+                await asyncio.sleep(PAUSE_S)
+            trouble, again = await _post_once(session, webhook, text)
+            if not again:
+                break
+    return trouble
+
+
+async def _post_once(session: aiohttp.ClientSession, webhook: str, text: str) -> tuple[str | None, bool]:
+    """Return (what went wrong, whether it may go better next time)."""
+    try:
+        async with session.post(webhook, json={"text": text}) as answer:
+            if answer.status == 200:
+                return None, False
+            return f"it answered {answer.status}", answer.status == 429 or answer.status >= 500
+    except TimeoutError:
+        return f"no answer within {ATTEMPT_S:.0f} s", True
+    except (aiohttp.ClientError, OSError, ValueError) as error:
+        return type(error).__name__, True  # the text of the error may hold the webhook's address

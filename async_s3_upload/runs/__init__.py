@@ -1,0 +1,1 @@
+"""WHAT to upload: find run folders, decide completeness, read sample sheets, list files."""

@@ -1,0 +1,1 @@
+"""WHAT IS REMEMBERED: the JSON run log and the lock."""

@@ -1,0 +1,113 @@
+"""The folder of run logs: which log belongs to which run and destination.
+
+The first log of a run folder's name is ``<run_id>.upload.log.json``, as the replaced tool wrote it. Another
+run of that name, or the same run to another destination, has ``<run_id>.<8 hex digits>.upload.log.json``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from dataclasses import dataclass
+
+from async_s3_upload.state.run_log import FileRecord, RunLog, UnreadableRunLog, read_run_log
+from async_s3_upload.text import printable
+
+SUFFIX = ".upload.log.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """A run folder and where it goes; two of them never share a log.
+
+    ``run_path`` is absolute and normalised, ``remote_path`` is as configured.
+    """
+
+    run_path: str
+    bucket: str
+    remote_path: str
+
+    @property
+    def run_id(self) -> str:
+        """Name of the run folder."""
+        return os.path.basename(self.run_path)
+
+    @property
+    def digest(self) -> str:
+        """Eight hex digits that tell logs of the same run id apart."""
+        text = "\0".join((self.bucket, self.remote_path.strip("/"), self.run_path))
+        return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:8]
+
+
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """The log of one identity: where it is (or will be), what it holds, and what is wrong with it.
+
+    ``log`` is None where nothing is remembered; ``problem`` names a torn log, of which nothing is known but
+    that the run was begun.
+    """
+
+    path: str
+    log: RunLog | None
+    problem: str | None = None
+
+
+class RunLogs:
+    """Run logs in ``<log_dir>/uploads``; looks into the folder afresh at each call of ``find``."""
+
+    def __init__(self, log_dir: str) -> None:
+        self.folder = os.path.join(log_dir, "uploads")
+
+    def find(self, identity: Identity) -> Remembered:
+        """Find the log of a run and destination, without changing anything."""
+        first = os.path.join(self.folder, printable(identity.run_id) + SUFFIX)
+        own = f"{first[: -len(SUFFIX)]}.{identity.digest}{SUFFIX}"
+        torn: Remembered | None = None
+        taken = False
+        for path in self._logs_of(identity.run_id):
+            taken = taken or path == first
+            try:
+                log = read_run_log(path)
+            except UnreadableRunLog as error:
+                if path in (first, own) and (torn is None or path == own):
+                    torn = Remembered(path, None, str(error))
+                continue
+            if _is_of(log, identity):
+                return Remembered(path, log)
+        return torn or Remembered(own if taken else first, None)
+
+    def _logs_of(self, run_id: str) -> list[str]:
+        """Paths of all logs of the name, the plain one first."""
+        pattern = re.compile(re.escape(printable(run_id)) + r"(\.[0-9a-f]{8})?" + re.escape(SUFFIX))
+        try:
+            names = [name for name in os.listdir(self.folder) if pattern.fullmatch(name)]
+        except FileNotFoundError:
+            return []
+        return [os.path.join(self.folder, name) for name in sorted(names, key=lambda name: (len(name), name))]
+
+
+def _is_of(log: RunLog, identity: Identity) -> bool:
+    if log.bucket is not None and log.bucket != identity.bucket:
+        return False
+    if log.remote_path is not None and log.remote_path.strip("/") != identity.remote_path.strip("/"):
+        return False
+    return _same_folder(log.run_path, identity.run_path) or _was_remounted(log, identity.run_path)
+
+
+def _same_folder(one: str, other: str) -> bool:
+    return one == other or os.path.realpath(one) == os.path.realpath(other)
+
+
+def _was_remounted(log: RunLog, run_path: str) -> bool:
+    """The recorded place is gone and every recorded file lies in the folder: it is the same run, mounted elsewhere."""
+    if not log.files or os.path.lexists(log.run_path):
+        return False
+    return all(not os.path.isabs(name) and os.path.lexists(os.path.join(run_path, name)) for name in log.files)
+
+
+def changed_since(record: FileRecord, size: int, mtime_ns: int) -> bool:
+    """Whether a file differs from what was recorded; logs of the replaced tool know neither size nor time."""
+    return (record.size is not None and record.size != size) or (
+        record.mtime_ns is not None and record.mtime_ns != mtime_ns
+    )

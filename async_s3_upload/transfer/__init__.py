@@ -1,0 +1,1 @@
+"""HOW bytes move: plan (pure) -> coordinator -> pool -> worker -> engine -> store."""

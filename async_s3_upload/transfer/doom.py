@@ -1,0 +1,50 @@
+"""Tells trouble that dooms a whole destination from trouble of single files."""
+
+from __future__ import annotations
+
+from async_s3_upload.transfer.messages import FileDone, FileFailed, FileOutcome
+
+DENIED_LIMIT = 16
+"""So many refused files, and not one accepted: the rest would be refused too."""
+
+
+class DoomWatch:
+    """Watches the outcomes of one job; ``reason`` is the sentence once nothing more can succeed.
+
+    ``some_succeeded`` says whether files of this run went to this destination before: then a 403 is a
+    matter of single keys.
+    """
+
+    def __init__(self, bucket: str, *, some_succeeded: bool) -> None:
+        self._bucket = bucket
+        self._some_succeeded = some_succeeded
+        self._denied = 0
+        self._last_denial = ""
+        self.reason: str | None = None
+
+    def note(self, outcome: FileOutcome) -> None:
+        """Take one outcome into account."""
+        if isinstance(outcome, FileDone):
+            self._some_succeeded = True
+        elif outcome.kind in ("no_such_bucket", "bad_credentials"):
+            self.reason = f"bucket {self._bucket}: {outcome.error}"
+        elif outcome.kind == "access_denied":
+            self._note_denial(outcome)
+
+    def _note_denial(self, outcome: FileFailed) -> None:
+        self._denied += 1
+        self._last_denial = outcome.error
+        if self._denied >= DENIED_LIMIT:
+            self._judge()
+
+    def at_end(self) -> None:
+        """Judge once more when every file was tried: of a few files all may have been refused."""
+        if self._denied:
+            self._judge()
+
+    def _judge(self) -> None:
+        if not self._some_succeeded and self.reason is None:
+            self.reason = (
+                f"bucket {self._bucket}: access was denied for every one of {self._denied} files tried; "
+                f"the credentials lack the right to put objects there (s3:PutObject): {self._last_denial}"
+            )

@@ -1,0 +1,68 @@
+"""Before anything is sent: do the credentials resolve, and does each bucket answer?"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection
+
+from async_s3_upload.transfer.messages import AwsAccess
+from async_s3_upload.transfer.retry import RetryPolicy, retrying
+from async_s3_upload.transfer.store import (
+    AccessDenied,
+    BadCredentials,
+    NoSuchBucket,
+    ObjectStore,
+    StoreError,
+    Transient,
+    WrongRegion,
+)
+
+CHECK_LIMIT_S = 15.0
+_POLICY = RetryPolicy(attempts=3, base_s=0.5, cap_s=2.0)
+_LIKELY: tuple[tuple[type[StoreError], str], ...] = (
+    (NoSuchBucket, "there is no such bucket, check its name and the account"),
+    (BadCredentials, "the credentials are not valid"),
+    (
+        AccessDenied,
+        "access is forbidden: wrong credentials, or they lack the right s3:ListBucket on the bucket",
+    ),
+    (WrongRegion, "the bucket is in another region, set AWS_REGION to it"),
+    (Transient, "no connection to S3, check network, proxy and endpoint"),
+)
+
+
+def open_s3(access: AwsAccess) -> ObjectStore:
+    """Return a store for a few control requests of this process, not opened yet."""
+    from async_s3_upload.transfer.store_aiobotocore import AiobotocoreStore
+
+    return AiobotocoreStore(access, connections=8)
+
+
+async def check_buckets(store: ObjectStore, buckets: Collection[str]) -> dict[str, str]:
+    """Ask each bucket with HeadBucket; ListAllMyBuckets is not needed.
+
+    Returns the buckets that cannot be used with the likely cause, in a sentence each. ``store`` is not opened
+    yet; it is closed afterwards.
+
+    Raises:
+        BadCredentials: no credentials were found at all.
+    """
+    async with store:
+        answers = await asyncio.gather(*(_trouble(store, bucket) for bucket in buckets))
+    return {bucket: answer for bucket, answer in zip(buckets, answers, strict=True) if answer}
+
+
+async def _trouble(store: ObjectStore, bucket: str) -> str | None:
+    try:
+        await retrying(_POLICY, lambda _: store.check_bucket(bucket), lambda *_: None, limit_s=CHECK_LIMIT_S)
+    except StoreError as error:
+        return likely_cause(error)
+    return None
+
+
+def likely_cause(error: StoreError) -> str:
+    """Return what most probably is wrong, and what the server or library said."""
+    for kind, cause in _LIKELY:
+        if isinstance(error, kind):
+            return f"{cause} ({error})"
+    return str(error)

@@ -1,0 +1,61 @@
+"""The one retry layer: jittered exponential back-off around each request, visible and bounded."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from async_s3_upload.transfer.store import Transient
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """``attempts`` in all; before retry n a random pause up to ``base_s * 2**(n-1)``, at most ``cap_s`` seconds."""
+
+    attempts: int = 5
+    base_s: float = 0.5
+    cap_s: float = 20.0
+
+    def pause_s(self, retry: int, draw: float) -> float:
+        """Return the pause before retry number ``retry`` (from 1) for a ``draw`` from [0, 1).
+
+        At least half of the ceiling, so that a server under load gets its rest.
+        """
+        ceiling = min(self.cap_s, self.base_s * 2.0 ** (retry - 1))
+        return ceiling * (0.5 + 0.5 * draw)
+
+
+async def retrying(
+    policy: RetryPolicy,
+    attempt: Callable[[int], Awaitable[T]],
+    on_retry: Callable[[int, Transient], None],
+    *,
+    limit_s: float,
+) -> T:
+    """Call ``attempt(n)``, n from 1, until it returns; each call has ``limit_s`` seconds.
+
+    ``attempt`` must be idempotent: it may have taken effect although it raised. Only Transient is tried
+    again; ``on_retry(n, error)`` is told of it before the pause.
+
+    Raises:
+        Transient: the last attempt's error.
+    """
+    number = 1
+    while True:
+        try:
+            async with asyncio.timeout(limit_s):
+                return await attempt(number)
+        except TimeoutError:
+            error = Transient(f"no answer within {limit_s:.0f} s")
+        except Transient as transient:
+            error = transient
+        if number >= policy.attempts:
+            raise error
+        on_retry(number, error)
+        await asyncio.sleep(policy.pause_s(number, random.random()))  # noqa: S311 - jitter, no secret
+        number += 1

@@ -1,0 +1,124 @@
+"""The one seam at the network: ``ObjectStore``, and the errors that cross it.
+
+Only implementations see errors of the libraries below; everybody else sees the classes here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Protocol, Self
+
+
+class StoreError(Exception):
+    """A request that did not succeed; the text is a sentence for people and holds no secret."""
+
+
+class Transient(StoreError):
+    """The same request may well succeed later: connection trouble, 5xx, SlowDown, a body that arrived damaged."""
+
+
+class AccessDenied(StoreError):
+    """403 for this key or bucket."""
+
+
+class BadCredentials(StoreError):
+    """The credentials are missing, unknown or expired for good: no request can succeed."""
+
+
+class NoSuchBucket(StoreError):
+    """The bucket does not exist: no request to it can succeed."""
+
+
+class NoSuchUpload(StoreError):
+    """The multipart upload does not exist (any more): completed, aborted or never created."""
+
+
+class WrongRegion(StoreError):
+    """The bucket lives in another region, and no redirect helped."""
+
+
+class Rejected(StoreError):
+    """Any other refusal, which will be the same next time."""
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectInfo:
+    """An object as HEAD or LIST show it: ``size`` in bytes, ``etag`` without quotes."""
+
+    key: str
+    size: int
+    etag: str
+
+
+@dataclass(frozen=True, slots=True)
+class UploadedPart:
+    """A part that S3 accepted; ``crc64nvme`` is base64, or None where no checksum is sent."""
+
+    number: int
+    etag: str
+    crc64nvme: str | None
+
+
+class ObjectStore(Protocol):
+    """What the engine needs of an S3 server.
+
+    Every call may be cancelled; a cancelled or failed call may nevertheless have taken effect. Every call
+    may raise any StoreError. ``crc64nvme`` is the CRC64NVME of the bytes in base64 (big-endian): the server
+    refuses a body that differs with Transient; None sends no checksum. ETags come back without quotes and
+    are not assumed to be MD5 sums. Used as an async context manager; one event loop only.
+    """
+
+    async def __aenter__(self) -> Self:
+        """Open connections lazily; raises BadCredentials where none can be found."""
+        ...
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close all connections."""
+        ...
+
+    async def check_bucket(self, bucket: str) -> None:
+        """Return if the bucket exists and may be used, else raise what is wrong with it."""
+        ...
+
+    async def put_object(self, bucket: str, key: str, body: bytes, crc64nvme: str | None) -> str:
+        """Store ``body`` as the whole object, atomically; may be repeated. Returns the ETag."""
+        ...
+
+    async def create_multipart(self, bucket: str, key: str, *, checksum: bool) -> str:
+        """Begin a multipart upload and return its id; each call begins another one.
+
+        With ``checksum`` each part and the completion have to bring their CRC64NVME.
+        """
+        ...
+
+    async def upload_part(
+        self, bucket: str, key: str, upload_id: str, number: int, body: bytes, crc64nvme: str | None
+    ) -> str:
+        """Store part ``number`` (1 to 10,000); may be repeated, the last one counts. Returns the part's ETag."""
+        ...
+
+    async def complete_multipart(
+        self, bucket: str, key: str, upload_id: str, parts: Sequence[UploadedPart], crc64nvme: str | None
+    ) -> str:
+        """Join the parts (ascending numbers; all but the last at least 5 MiB) into the object, atomically.
+
+        ``crc64nvme`` is that of the whole object. A repeated call after success raises NoSuchUpload.
+        Returns the ETag.
+        """
+        ...
+
+    async def abort_multipart(self, bucket: str, key: str, upload_id: str) -> None:
+        """Drop the upload and its parts; may be repeated."""
+        ...
+
+    async def head(self, bucket: str, key: str) -> ObjectInfo | None:
+        """Return what the object is, None if there is none."""
+        ...
+
+    def list_objects(self, bucket: str, prefix: str) -> AsyncIterator[ObjectInfo]:
+        """Yield the objects whose keys start with ``prefix``, 1,000 a request, in the order of their keys."""
+        ...

@@ -1,0 +1,199 @@
+"""``AiobotocoreStore``: the portable reference implementation of ObjectStore."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from aiobotocore.config import AioConfig
+from aiobotocore.session import AioSession
+from botocore.exceptions import NoRegionError
+from botocore.handlers import add_expect_header
+
+from async_s3_upload import __version__
+from async_s3_upload.transfer.messages import AwsAccess
+from async_s3_upload.transfer.store import (
+    AccessDenied,
+    NoSuchBucket,
+    ObjectInfo,
+    UploadedPart,
+)
+from async_s3_upload.transfer.store_errors import translated
+
+if TYPE_CHECKING:
+    from types_aiobotocore_s3.client import S3Client
+
+FALLBACK_REGION = "us-east-1"
+"""Used where no region is set anywhere: servers of other makers take it, AWS redirects from it."""
+
+
+class AiobotocoreStore:
+    """S3 through an aiobotocore client.
+
+    botocore's own retries are off: the engine's layer is the only one. So are botocore's read time-outs in
+    practice: the engine limits each request as a whole, which also covers stalls while sending.
+    """
+
+    def __init__(self, access: AwsAccess, connections: int) -> None:
+        """Take ``connections`` as the most requests that will be in flight."""
+        self._access = access
+        self._connections = connections
+        self._stack = AsyncExitStack()
+        self._opened: S3Client | None = None
+
+    async def __aenter__(self) -> Self:
+        """Create the client; nothing is sent yet."""
+        with translated():
+            try:
+                self._opened = await self._create(self._access.region)
+            except NoRegionError:
+                self._opened = await self._create(FALLBACK_REGION)
+        # with this header aiohttp waits without any time limit for a "100 Continue"
+        self._client.meta.events.unregister("before-call.s3", add_expect_header)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the client's connections."""
+        self._opened = None
+        await self._stack.aclose()
+
+    @property
+    def _client(self) -> S3Client:
+        assert self._opened is not None, "the store is not open"
+        return self._opened
+
+    async def _create(self, region: str | None) -> S3Client:
+        access = self._access
+        session = AioSession(profile=access.profile)
+        session.user_agent_extra = f"async-s3-upload/{__version__}"
+        if region is None and session.get_config_variable("region") is None:
+            region = FALLBACK_REGION
+        config = AioConfig(
+            max_pool_connections=self._connections,
+            connect_timeout=10,
+            read_timeout=900,
+            retries={"total_max_attempts": 1},
+            s3={"payload_signing_enabled": False},
+            request_checksum_calculation="when_required",
+            response_checksum_validation="when_required",
+            disable_request_compression=True,
+        )
+        client: S3Client = await self._stack.enter_async_context(
+            session.create_client(
+                "s3",
+                region_name=region,
+                endpoint_url=access.endpoint_url,
+                aws_access_key_id=access.access_key,
+                aws_secret_access_key=access.secret_key,
+                aws_session_token=access.session_token,
+                config=config,
+            )
+        )
+        return client
+
+    async def check_bucket(self, bucket: str) -> None:
+        """HEAD the bucket; after a refusal, whose body HEAD lacks, ask once more for the reason."""
+        with translated():
+            try:
+                await self._client.head_bucket(Bucket=bucket)
+            except self._client.exceptions.ClientError as error:
+                status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+                if status == 404:
+                    raise NoSuchBucket("S3 answered 404: there is no such bucket") from None
+                if status not in (400, 403):
+                    raise
+                await self._client.list_objects_v2(Bucket=bucket, MaxKeys=1)
+                raise AccessDenied(f"S3 answered {status} to HeadBucket, although it lists the bucket") from None
+
+    async def put_object(self, bucket: str, key: str, body: bytes, crc64nvme: str | None) -> str:
+        """PUT the object."""
+        with translated():
+            answer = await self._client.put_object(Bucket=bucket, Key=key, Body=body, **_checksum(crc64nvme))
+        return answer["ETag"].strip('"')
+
+    async def create_multipart(self, bucket: str, key: str, *, checksum: bool) -> str:
+        """Begin a multipart upload; with a checksum, one over the whole object (FULL_OBJECT)."""
+        options: dict[str, Any] = {}
+        if checksum:
+            options = {"ChecksumAlgorithm": "CRC64NVME", "ChecksumType": "FULL_OBJECT"}
+        with translated():
+            answer = await self._client.create_multipart_upload(Bucket=bucket, Key=key, **options)
+        return answer["UploadId"]
+
+    async def upload_part(
+        self, bucket: str, key: str, upload_id: str, number: int, body: bytes, crc64nvme: str | None
+    ) -> str:
+        """PUT one part."""
+        with translated():
+            answer = await self._client.upload_part(
+                Bucket=bucket,
+                Key=key,
+                UploadId=upload_id,
+                PartNumber=number,
+                Body=body,
+                **_checksum(crc64nvme),
+            )
+        return answer["ETag"].strip('"')
+
+    async def complete_multipart(
+        self, bucket: str, key: str, upload_id: str, parts: Sequence[UploadedPart], crc64nvme: str | None
+    ) -> str:
+        """Join the parts. A 200 with an error in its body is an error (botocore looks into it)."""
+        options = _checksum(crc64nvme)
+        if crc64nvme:
+            options["ChecksumType"] = "FULL_OBJECT"
+        with translated():
+            answer = await self._client.complete_multipart_upload(
+                Bucket=bucket,
+                Key=key,
+                UploadId=upload_id,
+                MultipartUpload={"Parts": [_part(part) for part in parts]},
+                **options,
+            )
+        return answer["ETag"].strip('"')
+
+    async def abort_multipart(self, bucket: str, key: str, upload_id: str) -> None:
+        """Drop the upload; that it is gone already is fine."""
+        with translated():
+            try:
+                await self._client.abort_multipart_upload(Bucket=bucket, Key=key, UploadId=upload_id)
+            except self._client.exceptions.NoSuchUpload:
+                return
+
+    async def head(self, bucket: str, key: str) -> ObjectInfo | None:
+        """HEAD the object."""
+        with translated():
+            try:
+                answer = await self._client.head_object(Bucket=bucket, Key=key)
+            except self._client.exceptions.ClientError as error:
+                if error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") == 404:
+                    return None
+                raise
+        return ObjectInfo(key, answer["ContentLength"], answer["ETag"].strip('"'))
+
+    async def list_objects(self, bucket: str, prefix: str) -> AsyncIterator[ObjectInfo]:
+        """List with ListObjectsV2."""
+        token: dict[str, Any] = {}
+        while True:
+            with translated():
+                page = await self._client.list_objects_v2(Bucket=bucket, Prefix=prefix, **token)
+            for entry in page.get("Contents", []):
+                yield ObjectInfo(entry["Key"], entry["Size"], entry["ETag"].strip('"'))
+            if not page.get("IsTruncated"):
+                return
+            token = {"ContinuationToken": page["NextContinuationToken"]}
+
+
+def _checksum(crc64nvme: str | None) -> dict[str, Any]:
+    return {"ChecksumCRC64NVME": crc64nvme} if crc64nvme else {}
+
+
+def _part(part: UploadedPart) -> Any:
+    entry: dict[str, Any] = {"PartNumber": part.number, "ETag": f'"{part.etag}"'}
+    if part.crc64nvme:
+        entry["ChecksumCRC64NVME"] = part.crc64nvme
+    return entry

@@ -1,0 +1,123 @@
+"""Translates what aiobotocore and the libraries below it raise into StoreError, once, at the border."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import aiohttp
+from botocore import exceptions as aws
+
+from async_s3_upload.transfer.store import (
+    AccessDenied,
+    BadCredentials,
+    NoSuchBucket,
+    NoSuchUpload,
+    Rejected,
+    StoreError,
+    Transient,
+    WrongRegion,
+)
+
+_BY_CODE: dict[str, type[StoreError]] = {
+    "NoSuchBucket": NoSuchBucket,
+    "NoSuchUpload": NoSuchUpload,
+    "InvalidAccessKeyId": BadCredentials,
+    "InvalidToken": BadCredentials,
+    "UnrecognizedClientException": BadCredentials,
+    "InvalidClientTokenId": BadCredentials,
+    "AccessDenied": AccessDenied,
+    "AllAccessDisabled": AccessDenied,
+    "AccountProblem": AccessDenied,
+    "SignatureDoesNotMatch": AccessDenied,
+    "PermanentRedirect": WrongRegion,
+    "AuthorizationHeaderMalformed": WrongRegion,
+    "IllegalLocationConstraintException": WrongRegion,
+    # botocore's standard retries leave out the first three of these (seen with botocore 1.43)
+    "RequestTimeTooSkewed": Transient,
+    "ExpiredToken": Transient,
+    "TokenRefreshRequired": Transient,
+    "RequestTimeout": Transient,
+    "RequestTimeoutException": Transient,
+    "SlowDown": Transient,
+    "Throttling": Transient,
+    "ThrottlingException": Transient,
+    "TooManyRequests": Transient,
+    "InternalError": Transient,
+    "ServiceUnavailable": Transient,
+    "OperationAborted": Transient,
+    "BadDigest": Transient,
+    "InvalidDigest": Transient,
+    "XAmzContentChecksumMismatch": Transient,
+    "IncompleteBody": Transient,
+}
+_BY_STATUS: dict[int, type[StoreError]] = {
+    301: WrongRegion,
+    307: WrongRegion,
+    401: AccessDenied,
+    403: AccessDenied,
+    408: Transient,
+    425: Transient,
+    429: Transient,
+}
+
+_CREDENTIALS = (
+    aws.NoCredentialsError,
+    aws.PartialCredentialsError,
+    aws.CredentialRetrievalError,
+    aws.ProfileNotFound,
+    aws.SSOError,
+    aws.TokenRetrievalError,
+    aws.NoAuthTokenError,
+    aws.ConfigParseError,
+    aws.ConfigNotFound,
+)
+_CONNECTION = (
+    aws.HTTPClientError,
+    aws.ConnectionError,
+    aws.ResponseStreamingError,
+    aws.IncompleteReadError,
+    aiohttp.ClientError,
+    OSError,
+)
+# botocore could not make sense of the answer, e.g. it was cut off in the middle
+_UNREADABLE_ANSWER = (aws.BotoCoreError, ValueError, KeyError)
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Raise every error of the block as the StoreError it stands for; its text names no secret."""
+    try:
+        yield
+    except (StoreError, TimeoutError):
+        raise
+    except aws.ClientError as error:
+        raise _from_answer(error) from None
+    except _CREDENTIALS as error:
+        raise BadCredentials(f"no usable AWS credentials: {error}") from None
+    except aws.ParamValidationError as error:
+        raise Rejected(" ".join(str(error).split())) from None
+    except _CONNECTION as error:
+        raise Transient(f"connection trouble: {_text(error)}") from None
+    except _UNREADABLE_ANSWER as error:
+        raise Transient(f"the server's answer makes no sense: {_text(error)}") from None
+
+
+def _text(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def _from_answer(error: aws.ClientError) -> StoreError:
+    answer = error.response
+    code = str(answer.get("Error", {}).get("Code", ""))
+    message = " ".join(str(answer.get("Error", {}).get("Message", "")).split())
+    status = int(answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+    kind = _BY_CODE.get(code)
+    if kind is None:
+        kind = Transient if status >= 500 else _BY_STATUS.get(status, Rejected)
+    text = f"S3 answered {status}"
+    if code and code != str(status):
+        text += f" {code}"
+    if message and message not in (code, "Unknown"):
+        text += f": {message}"
+    return kind(text)

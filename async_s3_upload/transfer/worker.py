@@ -1,0 +1,158 @@
+"""One worker process: its own event loop, its own store, its share of the files.
+
+It reads shares from the pipe and writes events to it. When the pipe closes, the coordinator is gone and the
+worker leaves; SIGINT and SIGTERM are the coordinator's business, who says Stop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any
+
+from async_s3_upload.transfer.engine import Engine
+from async_s3_upload.transfer.messages import (
+    CannotStart,
+    Event,
+    Events,
+    FromWorker,
+    LogLine,
+    Ready,
+    Share,
+    Stop,
+    ToWorker,
+    WorkerSettings,
+)
+from async_s3_upload.transfer.store import ObjectStore, StoreError
+
+FLUSH_S = 0.05
+"""Events are gathered for so long before they cross the pipe: a message each would cost more CPU than a PUT."""
+FLUSH_COUNT = 100
+
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
+
+    Pipe = Connection[Any, Any]
+
+OpenStore = Callable[[WorkerSettings], ObjectStore]
+
+
+def open_store(settings: WorkerSettings) -> ObjectStore:
+    """Return the store of real workers, not opened yet."""
+    from async_s3_upload.transfer.store_aiobotocore import AiobotocoreStore
+
+    return AiobotocoreStore(settings.access, settings.limits.concurrency)
+
+
+def worker_main(pipe: Pipe, settings: WorkerSettings) -> None:
+    """Entry point of the process."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGINT, signal.SIGTERM))
+    worker = Worker(pipe, settings, open_store)
+    with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # the coordinator is gone
+        _run(worker.run)
+
+
+def _run(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    try:
+        import uvloop
+    except ImportError:
+        asyncio.run(main())
+    else:
+        uvloop.run(main())
+
+
+class Worker:
+    """The life of a worker process: open the store, work, leave when told or when left alone."""
+
+    def __init__(self, pipe: Pipe, settings: WorkerSettings, open_store: OpenStore) -> None:
+        self._pipe = pipe
+        self._settings = settings
+        self._open_store = open_store
+        self._events: list[Event] = []
+        self._stop: asyncio.Event
+        self._grace_s = 0.0
+        self._engine: Engine
+
+    async def run(self) -> None:
+        """Work until the pipe closes or Stop arrives."""
+        self._stop = asyncio.Event()
+        logger = logging.getLogger("async_s3_upload")
+        logger.setLevel(self._settings.log_level)
+        logger.addHandler(_ToPipe(self._emit))
+        try:
+            async with self._open_store(self._settings) as store:
+                await self._work(store)
+        except StoreError as error:
+            self._send(CannotStart(str(error)))
+
+    async def _work(self, store: ObjectStore) -> None:
+        loop = asyncio.get_running_loop()
+        self._engine = Engine(store, self._settings.limits, self._emit)
+        loop.add_reader(self._pipe.fileno(), self._receive)
+        self._send(Ready())
+        flusher = asyncio.create_task(self._flush_often())
+        engine = asyncio.create_task(self._engine.run())
+        stop = asyncio.create_task(self._stop.wait())
+        try:
+            await asyncio.wait([stop, engine], return_when=asyncio.FIRST_COMPLETED)
+            self._engine.drop_queued()
+            await asyncio.wait([engine], timeout=self._grace_s)
+        finally:
+            loop.remove_reader(self._pipe.fileno())
+            for task in (stop, flusher, engine):
+                task.cancel()
+            await asyncio.gather(stop, flusher, engine, return_exceptions=True)
+            self._flush()
+
+    def _receive(self) -> None:
+        try:
+            while self._pipe.poll():
+                self._take(self._pipe.recv())
+        except (EOFError, OSError):
+            os._exit(0)  # the coordinator is gone: nobody is left to tell, the next start goes on
+
+    def _take(self, message: ToWorker) -> None:
+        if isinstance(message, Share):
+            for item in message.items:
+                self._engine.submit(message.bucket, item)
+        elif isinstance(message, Stop):
+            self._grace_s = message.grace_s
+            self._stop.set()
+
+    def _emit(self, event: Event) -> None:
+        self._events.append(event)
+        if len(self._events) >= FLUSH_COUNT:
+            self._flush()
+
+    async def _flush_often(self) -> None:
+        while True:
+            await asyncio.sleep(FLUSH_S)
+            self._flush()
+
+    def _flush(self) -> None:
+        if self._events:
+            events, self._events = tuple(self._events), []
+            self._send(Events(events))
+
+    def _send(self, message: FromWorker) -> None:
+        try:
+            self._pipe.send(message)
+        except (BrokenPipeError, ConnectionResetError):
+            os._exit(0)
+
+
+class _ToPipe(logging.Handler):
+    """Sends log records to the coordinator, which writes them to console and file."""
+
+    def __init__(self, emit: Callable[[Event], None]) -> None:
+        super().__init__()
+        self._emit = emit
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._emit(LogLine(record.levelno, record.name, record.getMessage()))

@@ -1,0 +1,1 @@
+"""Tests of single pieces, without the command as a whole."""
