@@ -29,7 +29,7 @@ imports: $(STAMP)
 	$(BIN)/lint-imports
 
 smoke: $(STAMP)
-	$(BIN)/python -m benchmarks smoke --out $(VENV)
+	$(BIN)/python -m benchmarks smoke
 
 install: $(STAMP)
 

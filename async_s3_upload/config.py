@@ -10,13 +10,14 @@ import json
 import logging
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from async_s3_upload.errors import ConfigError
+from async_s3_upload.text import printable
 
 DEFAULT_LOG_DIR = "/var/log/s3_upload"
 DEFAULT_MAX_AGE_HOURS = 72.0
@@ -30,15 +31,26 @@ def _problem(text: str) -> PydanticCustomError:
 def _absolute(path: str) -> str:
     if "\0" in path:
         raise _problem("must not contain a NUL character")
+    try:
+        os.fsencode(path)
+    except UnicodeEncodeError:
+        raise _problem("holds a character that no path can hold") from None
     if not os.path.isabs(path):
         raise _problem(f'must be an absolute path, not "{path}"')
     return path
+
+
+def _is_utf8(text: str) -> bool:
+    """JSON can write halves of characters (``\\ud800``)."""
+    return printable(text) == text
 
 
 def check_bucket_name(name: str) -> str:
     """Return ``name`` where it can be a bucket's, else raise ValueError with the reason."""
     if not name.strip():
         raise _problem("must not be empty")
+    if not _is_utf8(name):
+        raise _problem("holds a character that no bucket name can hold")
     if "://" in name or "/" in name or any(c.isspace() for c in name):
         raise _problem(f'give the name of the bucket alone, without "s3://", slashes or spaces, not "{name}"')
     return name
@@ -50,6 +62,8 @@ def check_remote_path(path: str) -> str:
         raise _problem('must not be empty; "/" is the root of the bucket')
     if path.startswith("s3://"):
         raise _problem('must be a path inside the bucket, without "s3://"')
+    if not _is_utf8(path):
+        raise _problem("holds a character that no key can hold")
     if any(part in (".", "..") for part in path.split("/")):
         raise _problem(f'must not contain "." or ".." as a folder: "{path}"')
     return path
@@ -87,7 +101,7 @@ def _webhook(url: str) -> str:
 def _log_level(value: object) -> object:
     names = logging.getLevelNamesMapping()
     if isinstance(value, str):
-        if value.strip().isdigit():
+        if value.strip().isdecimal():
             return int(value)
         if value.strip().upper() in names:
             return names[value.strip().upper()]
@@ -174,10 +188,10 @@ def read_config(path: str) -> Config:
 
 
 def _load(path: str) -> tuple[object, list[str]]:
-    problems: list[str] = []
+    doubles: list[tuple[dict[str, Any], str]] = []
     try:
         with open(path, encoding="utf-8-sig") as file:
-            data = json.load(file, object_pairs_hook=_without_duplicates(problems))
+            data = json.load(file, object_pairs_hook=_noting_doubles(doubles))
     except OSError as error:
         return None, [f"cannot be read: {error.strerror or error}"]
     except UnicodeDecodeError as error:
@@ -186,21 +200,42 @@ def _load(path: str) -> tuple[object, list[str]]:
         return None, [f"line {error.lineno}, column {error.colno}: is not valid JSON: {error.msg}"]
     except RecursionError:
         return None, ["is not a usable config: nested too deeply"]
+    except ValueError as error:  # a number of thousands of digits
+        return None, [f"is not a usable config: {error}"]
     if not isinstance(data, dict):
         return None, [f'must be a JSON object with keys such as "monitor", not {_json_type(data)}']
-    return data, problems
+    places = dict(_objects(data, ())) if doubles else {}
+    return data, [
+        f"{_place((*places[id(within)], key))}: is given twice in the same object"
+        for within, key in doubles
+        if id(within) in places  # else it stands in a value that another replaced, and that one is named
+    ]
 
 
-def _without_duplicates(problems: list[str]) -> Callable[[list[tuple[str, Any]]], dict[str, Any]]:
+def _noting_doubles(
+    doubles: list[tuple[dict[str, Any], str]],
+) -> Callable[[list[tuple[str, Any]]], dict[str, Any]]:
     def build(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         found: dict[str, Any] = {}
         for key, value in pairs:
             if key in found:
-                problems.append(f"{key}: is given twice in the same object")
+                doubles.append((found, key))
             found[key] = value
         return found
 
     return build
+
+
+def _objects(value: object, loc: tuple[int | str, ...]) -> Iterator[tuple[int, tuple[int | str, ...]]]:
+    """Yield id and place of each object in a JSON document."""
+    inner: Iterable[tuple[int | str, object]] = ()
+    if isinstance(value, dict):
+        yield id(value), loc
+        inner = value.items()
+    elif isinstance(value, list):
+        inner = enumerate(value)
+    for step, item in inner:
+        yield from _objects(item, (*loc, step))
 
 
 def _place(loc: Sequence[int | str]) -> str:
@@ -208,7 +243,7 @@ def _place(loc: Sequence[int | str]) -> str:
     for step in loc:
         if isinstance(step, int):
             text += f"[{step}]"
-        elif not step.startswith(("function-", "is-instance", "nullable")):
+        else:
             text += f".{step}" if text else step
     return text
 

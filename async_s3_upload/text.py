@@ -25,15 +25,15 @@ def plural(count: int, noun: str) -> str:
 def size_text(size: float) -> str:
     """Return a size in bytes as people read it, in decimal units: ``27.3 kB``, ``102 GB``."""
     for unit in ("B", "kB", "MB", "GB", "TB"):
-        if abs(size) < 999.5 or unit == "TB":
+        if abs(size) < 999.5:
             return f"{size:.3g} {unit}" if unit != "B" else f"{size:.0f} B"
         size /= 1000
-    raise AssertionError("unreachable")
+    return f"{size:,.3f} PB"
 
 
 def duration_text(seconds: float) -> str:
     """Return a duration as ``3.2 s``, ``4m 10s`` or ``2h 05m``."""
-    if seconds < 60:
+    if seconds < 59.95:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
     if minutes < 60:

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from logging.handlers import TimedRotatingFileHandler
 
 from async_s3_upload.errors import LogDirError
+from async_s3_upload.state.run_logs import LOCKS, UPLOADS
 
 LOGGER = "async_s3_upload"
 LOG_FILE = "s3_upload.log"
@@ -24,10 +25,11 @@ def prepare_log_dir(log_dir: str) -> None:
     Raises:
         LogDirError: it cannot.
     """
-    uploads = os.path.join(log_dir, "uploads")
+    uploads = os.path.join(log_dir, UPLOADS)
     probe = os.path.join(uploads, f".writable.{os.getpid()}")
     try:
-        os.makedirs(uploads, exist_ok=True)
+        for folder in (uploads, os.path.join(log_dir, LOCKS)):
+            os.makedirs(folder, exist_ok=True)
         with open(probe, "w", encoding="ascii"):
             pass
         os.unlink(probe)

@@ -105,12 +105,12 @@ class Uploader:
         started = time.monotonic()
         with ExitStack() as held:
             try:
-                path = self._logs.find(task.identity).path
-                held.enter_context(exclusive(path + ".lock"))
+                expected = self._logs.find(task.identity)
+                held.enter_context(exclusive(expected.lock))
                 # once more under the lock: another run of the same name may just have taken the plain log
                 remembered = self._logs.find(task.identity)
-                if remembered.path != path:
-                    held.enter_context(exclusive(remembered.path + ".lock"))
+                if remembered.path != expected.path:
+                    held.enter_context(exclusive(remembered.lock))
                 await self._upload(task, row, remembered)
             except AlreadyRunning:
                 row.detail = "another process uploads this run at the moment"
@@ -127,6 +127,12 @@ class Uploader:
             return
         for warning in found.warnings:
             log.warning("%s", warning)
+        for rival in remembered.rivals:
+            log.warning(
+                "%s goes to the same place in the bucket as %s: files of the same name replace each other",
+                printable(run_path),
+                printable(rival),
+            )
         row.files, row.bytes = found.regular_files, found.total_bytes
         left = left_to_send(found, remembered.log)
         if remembered.log is not None and remembered.log.completed and not left and not found.unsendable:

@@ -77,7 +77,7 @@ async def _post_with_retries(webhook: str, text: str) -> str | None:
 async def _post_once(session: aiohttp.ClientSession, webhook: str, text: str) -> tuple[str | None, bool]:
     """Return (what went wrong, whether it may go better next time)."""
     try:
-        async with session.post(webhook, json={"text": text}) as answer:
+        async with session.post(webhook, json={"text": text}, allow_redirects=False) as answer:
             if answer.status == 200:
                 return None, False
             return f"it answered {answer.status}", answer.status == 429 or answer.status >= 500

@@ -1,11 +1,13 @@
 """Lists the files of a run folder: every regular file, under its exact name.
 
 Links to files are followed. Links to folders are followed, each real folder once, real folders before
-links, so that cycles end. What cannot go up is named, never dropped silently.
+links and links in the order of their names, so that cycles end and a folder has the same name in every scan.
+What cannot go up is named, never dropped silently.
 """
 
 from __future__ import annotations
 
+import heapq
 import os
 import re
 import stat
@@ -74,7 +76,8 @@ class _Scanner:
         self._scan = Scan(root)
         self._exclude = exclude
         self._folders: deque[str] = deque([""])
-        self._links: deque[str] = deque()  # links to folders wait until all real folders were seen
+        self._links: list[str] = []  # a heap of links to folders; they wait until all real folders were seen
+        self._behind_link = False
         self._seen: dict[tuple[int, int], str] = {}
 
     def run(self) -> Scan:
@@ -85,7 +88,8 @@ class _Scanner:
             if self._folders:
                 self._list(self._folders.popleft())
             else:
-                self._follow(self._links.popleft())
+                self._behind_link = True
+                self._follow(heapq.heappop(self._links))
         return self._scan
 
     def _is_excluded(self, path: str) -> bool:
@@ -98,7 +102,11 @@ class _Scanner:
         path = os.path.join(self._scan.root, folder)
         try:
             status = os.stat(path)
-            self._seen[status.st_dev, status.st_ino] = folder
+            seen = self._seen.setdefault((status.st_dev, status.st_ino), folder)
+            # only behind links: some network file systems give two folders of a run one number
+            if self._behind_link and seen != folder:
+                self._leave_out(path, "the same folder as", seen)
+                return
             with os.scandir(path) as entries:
                 for entry in entries:
                     self._entry(f"{folder}/{entry.name}" if folder else entry.name, entry)
@@ -112,7 +120,7 @@ class _Scanner:
                 self._folders.append(name)
             elif entry.is_symlink() and entry.is_dir():
                 if not self._is_excluded(entry.path + "/"):
-                    self._links.append(name)
+                    heapq.heappush(self._links, name)
             elif self._is_excluded(entry.path):
                 self._scan.excluded += 1
             else:
@@ -153,9 +161,12 @@ class _Scanner:
         if seen is None and os.path.commonpath([os.path.realpath(path), real_root]) != os.path.realpath(path):
             self._folders.append(link)
             return
+        self._leave_out(path, "a link to", seen)
+
+    def _leave_out(self, path: str, relation: str, seen: str | None) -> None:
         where = "a folder above the run" if seen is None else printable(seen) or "the run folder itself"
         self._scan.warnings.append(
-            f"{printable(path)} is a link to {where}: it is not followed, each real folder goes up once"
+            f"{printable(path)} is {relation} {where}: it is not followed, each real folder goes up once"
         )
 
 

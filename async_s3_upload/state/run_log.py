@@ -176,7 +176,7 @@ def read_run_log(path: str) -> RunLog:
 
 
 def _from_json(data: dict[str, Any]) -> RunLog:
-    run_path = os.path.normpath(_typed(data["run_path"], str))
+    run_path = _usable_path(os.path.normpath(_typed(data["run_path"], str)))
     details = _typed(data.get("files") or {}, dict)
     files = {}
     for path, etag in _typed(data["uploaded_files"], dict).items():
@@ -214,6 +214,13 @@ def _typed(value: Any, kind: type[T]) -> T:
 
 def _optional(value: Any, kind: type[T]) -> T | None:
     return None if value is None else _typed(value, kind)
+
+
+def _usable_path(path: str) -> str:
+    os.fsencode(path)
+    if "\0" in path:
+        raise ValueError("run_path holds a NUL character")
+    return path
 
 
 def _relative(path: str, run_path: str) -> str:

@@ -11,9 +11,12 @@ import os
 import re
 from dataclasses import dataclass
 
+from async_s3_upload.errors import LogDirError
 from async_s3_upload.state.run_log import FileRecord, RunLog, UnreadableRunLog, read_run_log
 from async_s3_upload.text import printable
 
+UPLOADS = "uploads"
+LOCKS = "locks"
 SUFFIX = ".upload.log.json"
 
 
@@ -45,26 +48,38 @@ class Remembered:
     """The log of one identity: where it is (or will be), what it holds, and what is wrong with it.
 
     ``log`` is None where nothing is remembered; ``problem`` names a torn log, of which nothing is known but
-    that the run was begun.
+    that the run was begun. ``rivals`` are other folders of that name whose files went under the same keys.
     """
 
     path: str
     log: RunLog | None
     problem: str | None = None
+    rivals: tuple[str, ...] = ()
+
+    @property
+    def lock(self) -> str:
+        """Path of the file that one upload of this run and destination locks."""
+        folder, name = os.path.split(self.path)
+        return os.path.join(os.path.dirname(folder), LOCKS, name.removesuffix(SUFFIX) + ".lock")
 
 
 class RunLogs:
     """Run logs in ``<log_dir>/uploads``; looks into the folder afresh at each call of ``find``."""
 
     def __init__(self, log_dir: str) -> None:
-        self.folder = os.path.join(log_dir, "uploads")
+        self.folder = os.path.join(log_dir, UPLOADS)
 
     def find(self, identity: Identity) -> Remembered:
-        """Find the log of a run and destination, without changing anything."""
+        """Find the log of a run and destination, without changing anything.
+
+        Raises:
+            LogDirError: the folder of run logs cannot be listed.
+        """
         first = os.path.join(self.folder, printable(identity.run_id) + SUFFIX)
         own = f"{first[: -len(SUFFIX)]}.{identity.digest}{SUFFIX}"
         torn: Remembered | None = None
         taken = False
+        rivals = []
         for path in self._logs_of(identity.run_id):
             taken = taken or path == first
             try:
@@ -75,7 +90,9 @@ class RunLogs:
                 continue
             if _is_of(log, identity):
                 return Remembered(path, log)
-        return torn or Remembered(own if taken else first, None)
+            if _goes_to(log, identity) and os.path.isdir(log.run_path):
+                rivals.append(log.run_path)
+        return torn or Remembered(own if taken else first, None, rivals=tuple(rivals))
 
     def _logs_of(self, run_id: str) -> list[str]:
         """Paths of all logs of the name, the plain one first."""
@@ -84,19 +101,27 @@ class RunLogs:
             names = [name for name in os.listdir(self.folder) if pattern.fullmatch(name)]
         except FileNotFoundError:
             return []
+        except OSError as error:
+            raise LogDirError(f"run logs in {self.folder} cannot be listed: {error.strerror or error}") from error
         return [os.path.join(self.folder, name) for name in sorted(names, key=lambda name: (len(name), name))]
 
 
 def _is_of(log: RunLog, identity: Identity) -> bool:
-    if log.bucket is not None and log.bucket != identity.bucket:
-        return False
-    if log.remote_path is not None and log.remote_path.strip("/") != identity.remote_path.strip("/"):
+    if not _goes_to(log, identity):
         return False
     return _same_folder(log.run_path, identity.run_path) or _was_remounted(log, identity.run_path)
 
 
-def _same_folder(one: str, other: str) -> bool:
-    return one == other or os.path.realpath(one) == os.path.realpath(other)
+def _goes_to(log: RunLog, identity: Identity) -> bool:
+    """Whether the log is of the same destination; the replaced tool's logs name none and stand for any."""
+    if log.bucket is not None and log.bucket != identity.bucket:
+        return False
+    return log.remote_path is None or log.remote_path.strip("/") == identity.remote_path.strip("/")
+
+
+def _same_folder(recorded: str, other: str) -> bool:
+    # a log holds paths as printable text
+    return recorded == printable(other) or os.path.realpath(recorded) == os.path.realpath(other)
 
 
 def _was_remounted(log: RunLog, run_path: str) -> bool:

@@ -41,11 +41,13 @@ def _own_path(own_cgroup: str) -> str:
 
 
 def _folders(root: str, path: str) -> list[str]:
-    found = [root, os.path.join(root, "cpu")]
-    folder = root
-    for part in path.strip("/").split("/"):
-        folder = os.path.join(folder, part)
+    """Return the folders of the cgroup and those above it, of the v2 mount and of v1's own one for cpu."""
+    found = []
+    for folder in (root, os.path.join(root, "cpu")):
         found.append(folder)
+        for part in path.strip("/").split("/"):
+            folder = os.path.join(folder, part)
+            found.append(folder)
     return found
 
 
