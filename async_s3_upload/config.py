@@ -41,7 +41,7 @@ def _absolute(path: str) -> str:
 
 
 def _is_utf8(text: str) -> bool:
-    """JSON can write halves of characters (``\\ud800``)."""
+    """JSON can write halves of characters, surrogates that stand for nothing."""
     return printable(text) == text
 
 

@@ -5,18 +5,19 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from async_s3_upload import __version__
-from async_s3_upload.errors import EXIT_CODES, UploadError
+from async_s3_upload.cli.report import Report
+from async_s3_upload.errors import EXIT_CODES, UploadError, UsageError
+from async_s3_upload.text import plural
 
 if TYPE_CHECKING:
     from types import FrameType
-
-    from async_s3_upload.cli.report import Report
 
 EXIT_CODE_HELP = "\b\nExit codes:\n" + "\n".join(f"  {code:<4} {text}" for code, text in EXIT_CODES.items())
 
@@ -96,6 +97,10 @@ def upload(
         int,
         typer.Option("--concurrency", "--threads", metavar="N", min=1, max=1024, help="Requests in flight per worker."),
     ] = 16,
+    checksum: Annotated[
+        Literal["crc64nvme", "none"],
+        typer.Option("--checksum", help="Checksum sent with each object; none for servers that cannot take it."),
+    ] = "crc64nvme",
     exclude: Annotated[
         list[str] | None,
         typer.Option("--exclude", metavar="REGEX", help="Leave files out whose full path matches. Repeatable."),
@@ -141,7 +146,7 @@ def upload(
             exclude=compiled(exclude or []),
             resources=Resources(
                 cores or available_cores(),
-                Limits(concurrency=concurrency),
+                Limits(concurrency=concurrency, checksum=checksum),
                 os.path.abspath(log_dir) if log_dir else _state_folder(),
                 logging.INFO,
             ),
@@ -164,34 +169,40 @@ def demo() -> None:
 def _state_folder() -> str:
     from platformdirs import user_state_path
 
-    return str(user_state_path("async-s3-upload"))
+    try:
+        return str(user_state_path("async-s3-upload"))
+    except RuntimeError as error:
+        raise UsageError("this user has no home folder for the logs: name one with --log-dir") from error
 
 
-class _json_on_failure:  # noqa: N801 - reads as a with-statement
+@contextmanager
+def _json_on_failure(as_json: bool) -> Iterator[None]:
     """Print the JSON document also where the command cannot begin; the error itself goes on."""
+    try:
+        yield
+    except UploadError as error:
+        if as_json:
+            _print_document(Report(problems=str(error).splitlines(), exit_code=error.exit_code))
+        raise
 
-    def __init__(self, as_json: bool) -> None:
-        self._as_json = as_json
 
-    def __enter__(self) -> None:
-        """Nothing to prepare."""
+_documents: list[str] = []
+"""What was printed on stdout as JSON: one document at most."""
 
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        """Print the document for errors of ours."""
-        if self._as_json and isinstance(error, UploadError):
-            from async_s3_upload.cli.report import Report
 
-            typer.echo(Report(problems=str(error).splitlines(), exit_code=error.exit_code).as_json())
+def _print_document(report: Report) -> None:
+    _documents.append(report.as_json())
+    typer.echo(_documents[-1])
 
 
 def _finish(report: Report, *, as_json: bool, dry_run: bool) -> None:
     if as_json:
-        typer.echo(report.as_json())
+        _print_document(report)
     elif dry_run:
         for row in report.rows:
             typer.echo(row.as_line())
         if report.others:
-            typer.echo(f"{report.others} other sub-folders are no run folders")
+            typer.echo(f"{plural(report.others, 'other sub-folder')} without a run")
         if not report.rows and not report.problems:
             typer.echo("no run folders found")
     raise typer.Exit(report.exit_code)
@@ -204,10 +215,16 @@ def _terminated(number: int, _frame: FrameType | None) -> None:
 def run(arguments: Sequence[str]) -> int:
     """Run the command line; returns the exit code. Errors end as one sentence on stderr, never as a traceback."""
     signal.signal(signal.SIGTERM, _terminated)
+    for name in ("AWS_DEFAULT_PROFILE", "AWS_PROFILE"):
+        if os.environ.get(name) == "":
+            del os.environ[name]  # empty counts as unset; botocore would look for a profile without a name
     try:
         app(list(arguments), standalone_mode=True)
     except SystemExit as leaving:
-        return leaving.code if isinstance(leaving.code, int) else 1
+        code = leaving.code if isinstance(leaving.code, int) else 1
+        if code == UsageError.exit_code and "--json" in arguments and not _documents:
+            _print_document(Report(problems=["the command line cannot be understood, see stderr"], exit_code=code))
+        return code
     except UploadError as error:
         sys.stderr.write(f"error: {error}\n")
         return error.exit_code

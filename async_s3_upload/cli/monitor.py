@@ -114,6 +114,8 @@ def run_monitor(config: Config, environ: Mapping[str, str], *, dry_run: bool) ->
             return Report(problems=[text])
         except UploadError as error:
             log.error("%s", error)
+            webhook = alert_webhook(config.alert_webhook, environ)
+            asyncio.run(tell(webhook, slack.folder_trouble_text([str(error)])))
             return Report(problems=[str(error)], exit_code=trouble_code(error))
 
 

@@ -56,7 +56,7 @@ async def require_buckets(access: AwsAccess, buckets: Sequence[str]) -> None:
         raise AwsAccessError(likely_cause(error)) from error
     if troubles:
         lines = [f"bucket {bucket}: {trouble}" for bucket, trouble in troubles.items()]
-        raise AwsAccessError("\n".join(lines))
+        raise AwsAccessError("; ".join(lines))
 
 
 async def upload_all(

@@ -127,6 +127,8 @@ class Uploader:
             return
         for warning in found.warnings:
             log.warning("%s", warning)
+        if not found.regular_files:
+            log.warning("%s holds no files to upload", printable(run_path))
         for rival in remembered.rivals:
             log.warning(
                 "%s goes to the same place in the bucket as %s: files of the same name replace each other",

@@ -74,7 +74,10 @@ class Coordinator:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """End the workers, softly unless an error came."""
-        await self._close(grace_s=0.0 if error else STOP_GRACE_S, limit_s=1.0 if error else STOP_LIMIT_S)
+        events = await self._close(grace_s=0.0 if error else STOP_GRACE_S, limit_s=1.0 if error else STOP_LIMIT_S)
+        for event in events:
+            if isinstance(event, LogLine):
+                _write(event)
 
     def stop(self) -> None:
         """Stop soon: requests in flight end for a few seconds, ``send`` then returns."""
@@ -106,7 +109,7 @@ class Coordinator:
     def _pass_on(self, event: Event, on_event: OnEvent, watch: DoomWatch) -> int:
         """Report one event; returns the number of files it settles."""
         if isinstance(event, LogLine):
-            logging.getLogger(event.logger).log(event.level, "%s", event.text)
+            _write(event)
             return 0
         on_event(event)
         if isinstance(event, BytesSent):
@@ -209,5 +212,12 @@ class Coordinator:
             log.warning("%d worker processes did not leave in time and were killed", len(self._pool.workers))
         finally:
             self._pool.kill_all()
-            self._pool.messages = asyncio.Queue()
+            while not self._pool.messages.empty():  # they came in the last moment
+                worker, message = self._pool.messages.get_nowait()
+                if isinstance(message, Events):
+                    events += self._understand(worker, message)
         return events
+
+
+def _write(line: LogLine) -> None:
+    logging.getLogger(line.logger).log(line.level, "%s", line.text)

@@ -65,7 +65,9 @@ class Engine:
         self._parts: deque[Unit] = deque()
         self._available = asyncio.Semaphore(0)
         self._closed = False
+        self._dropped = False
         self._uploads: set[MultipartUpload] = set()
+        self._aborts: set[asyncio.Task[None]] = set()
         self.memory = ByteBudget(limits.memory_bytes)
         self.in_flight_peak = 0
         self._in_flight = 0
@@ -85,6 +87,7 @@ class Engine:
         """Forget what is not begun; parts of begun files stay away too, so these files do not complete."""
         self._files.clear()
         self._parts.clear()
+        self._dropped = True
         self.close()
 
     async def run(self) -> None:
@@ -114,7 +117,7 @@ class Engine:
             return await retrying(
                 self._retry,
                 call,
-                lambda number, error: log.warning("%s: attempt %d failed, trying again: %s", what, number, error),
+                lambda number, error: log.warning("%s: attempt %d failed, trying again: %s", what, number, str(error)),
                 limit_s=max(limit_s, limits.request_base_s + size / limits.min_rate),
             )
         finally:
@@ -156,6 +159,8 @@ class Engine:
         )
         upload = MultipartUpload(bucket, item, state, upload_id, pending=len(parts))
         self._uploads.add(upload)
+        if self._dropped:
+            return
         for part in parts:
             self._parts.append(lambda part=part: self._send_part(upload, part))  # type: ignore[misc]
             self._available.release()
@@ -193,6 +198,7 @@ class Engine:
             crc = upload.crc_header()
             etag = await self._complete(upload, crc)
         except Exception as error:
+            upload.error = None  # it holds a part's body through its traceback, and the upload through the same
             await self._abort(upload)
             self._fail(item, error)
         else:
@@ -219,15 +225,27 @@ class Engine:
         )
 
     async def _abort(self, upload: MultipartUpload) -> None:
-        """Abort in a task of its own: a second cancellation does not reach it."""
+        """Abort; when this is cancelled the abort goes on, and ``run`` waits for its end."""
+        await asyncio.shield(self._begin_abort(upload))
+
+    def _begin_abort(self, upload: MultipartUpload) -> asyncio.Task[None]:
+        """Abort in a task of its own, which no cancellation reaches."""
         self._uploads.discard(upload)
-        await asyncio.shield(asyncio.create_task(self._abort_quietly(upload)))
+        task = asyncio.create_task(self._abort_quietly(upload))
+        self._aborts.add(task)
+        task.add_done_callback(self._aborts.discard)
+        return task
 
     async def _abort_quietly(self, upload: MultipartUpload) -> None:
         try:
             async with asyncio.timeout(ABORT_LIMIT_S):
-                await self._store.abort_multipart(upload.bucket, upload.item.key, upload.upload_id)
-        except (StoreError, TimeoutError) as error:
+                await retrying(
+                    self._retry,
+                    lambda _: self._store.abort_multipart(upload.bucket, upload.item.key, upload.upload_id),
+                    lambda *_: None,
+                    limit_s=ABORT_LIMIT_S,
+                )
+        except Exception as error:
             log.warning(
                 "multipart upload %s of %s could not be aborted, its parts stay in the bucket: %s",
                 upload.upload_id,
@@ -236,12 +254,15 @@ class Engine:
             )
 
     async def _abort_all(self) -> None:
-        await asyncio.gather(*(self._abort(upload) for upload in list(self._uploads)))
+        for upload in list(self._uploads):
+            self._begin_abort(upload)
+        if self._aborts:
+            await asyncio.wait(self._aborts)
 
     def _fail(self, item: FileItem, error: Exception) -> None:
         expected = isinstance(error, (StoreError, SourceError, plan.Unplannable))
         text = str(error) if expected else f"unexpected {type(error).__name__}: {error}"
-        log.debug("%s failed", printable(item.path), exc_info=error)
+        log.log(logging.DEBUG if expected else logging.ERROR, "%s failed", printable(item.path), exc_info=error)
         self._emit(FileFailed(item.number, _kind_of(error), text))
 
 

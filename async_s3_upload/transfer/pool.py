@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import multiprocessing
 import queue
 import signal
 import threading
+from multiprocessing import resource_tracker
 from typing import TYPE_CHECKING, Any
 
+from async_s3_upload.errors import WorkersError
 from async_s3_upload.transfer.messages import FileItem, FromWorker, Share, Stop, ToWorker, WorkerSettings
 from async_s3_upload.transfer.worker import worker_main
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
     from multiprocessing.context import SpawnProcess
+
+log = logging.getLogger(__name__)
+
+KILLED_WITHIN_S = 2.0
+"""A process that waits for a hanging file system does not even die of SIGKILL: it is left alone then."""
 
 
 class WorkerHandle:
@@ -52,7 +60,10 @@ class WorkerHandle:
     def release(self) -> None:
         """Let go of a worker that is gone."""
         self._outbox.put(None)
-        self.process.join()
+        self.process.join(KILLED_WITHIN_S)
+        if self.process.exitcode is None:
+            log.error("worker process %d cannot be killed, a file system may hang", self.process.pid)
+            return
         self._sender.join()
         self.pipe.close()
         self.process.close()
@@ -75,20 +86,28 @@ class WorkerPool:
         self.messages: asyncio.Queue[tuple[WorkerHandle, FromWorker | None]] = asyncio.Queue()
 
     def grow_to(self, count: int) -> None:
-        """Start workers until there are ``count``."""
+        """Start workers until there are ``count``.
+
+        Raises:
+            WorkersError: the system starts no more processes.
+        """
         while len(self.workers) < count:
             self._start()
 
     def _start(self) -> None:
         ours, theirs = self._context.Pipe(duplex=True)
         process = self._context.Process(target=worker_main, args=(theirs, self._settings), daemon=True)
+        # it is started with the first process otherwise, and unblocks the signals meanwhile
+        resource_tracker.ensure_running()
         # the child inherits the mask: no signal hits it before it has said what to do with it
-        signals = (signal.SIGINT, signal.SIGTERM)
-        signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
         try:
             process.start()
+        except OSError as error:
+            ours.close()
+            raise WorkersError(f"no worker process can be started: {error.strerror or error}") from error
         finally:
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, signals)
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
             theirs.close()
         worker = WorkerHandle(process, ours)
         self.workers.append(worker)
@@ -110,9 +129,11 @@ class WorkerPool:
         worker.release()
 
     def kill_all(self) -> None:
-        """End all workers at once."""
+        """End all workers at once; what they said before is in ``messages``."""
         loop = asyncio.get_running_loop()
-        for worker in list(self.workers):
-            loop.remove_reader(worker.pipe.fileno())
+        for worker in self.workers:
             worker.process.kill()
+        for worker in list(self.workers):
+            self._receive(worker)
+            loop.remove_reader(worker.pipe.fileno())
             self.remove(worker)

@@ -20,14 +20,14 @@ from async_s3_upload.transfer.store import (
 CHECK_LIMIT_S = 15.0
 _POLICY = RetryPolicy(attempts=3, base_s=0.5, cap_s=2.0)
 _LIKELY: tuple[tuple[type[StoreError], str], ...] = (
-    (NoSuchBucket, "there is no such bucket, check its name and the account"),
-    (BadCredentials, "the credentials are not valid"),
+    (NoSuchBucket, "check its name and the account"),
+    (BadCredentials, "check the credentials"),
     (
         AccessDenied,
-        "access is forbidden: wrong credentials, or they lack the right s3:ListBucket on the bucket",
+        "access is forbidden: the credentials are wrong, or lack the right s3:ListBucket on the bucket",
     ),
     (WrongRegion, "the bucket is in another region, set AWS_REGION to it"),
-    (Transient, "no connection to S3, check network, proxy and endpoint"),
+    (Transient, "S3 cannot be reached, check network, proxy and endpoint"),
 )
 
 
@@ -64,5 +64,5 @@ def likely_cause(error: StoreError) -> str:
     """Return what most probably is wrong, and what the server or library said."""
     for kind, cause in _LIKELY:
         if isinstance(error, kind):
-            return f"{cause} ({error})"
+            return f"{error}; {cause}"
     return str(error)

@@ -50,12 +50,14 @@ async def retrying(
         try:
             async with asyncio.timeout(limit_s):
                 return await attempt(number)
-        except TimeoutError:
-            error = Transient(f"no answer within {limit_s:.0f} s")
-        except Transient as transient:
-            error = transient
-        if number >= policy.attempts:
-            raise error
-        on_retry(number, error)
+        except (TimeoutError, Transient) as trouble:
+            # no longer-lived name may hold the error: its traceback holds this frame, and that the request's body
+            if number >= policy.attempts:
+                raise _transient(trouble, limit_s) from None
+            on_retry(number, _transient(trouble, limit_s))
         await asyncio.sleep(policy.pause_s(number, random.random()))  # noqa: S311 - jitter, no secret
         number += 1
+
+
+def _transient(trouble: TimeoutError | Transient, limit_s: float) -> Transient:
+    return trouble if isinstance(trouble, Transient) else Transient(f"no answer within {limit_s:.0f} s")

@@ -106,8 +106,8 @@ class ObjectStore(Protocol):
     ) -> str:
         """Join the parts (ascending numbers; all but the last at least 5 MiB) into the object, atomically.
 
-        ``crc64nvme`` is that of the whole object. A repeated call after success raises NoSuchUpload.
-        Returns the ETag.
+        ``crc64nvme`` is that of the whole object. A repeated call after success changes nothing: it raises
+        NoSuchUpload, or on some servers returns the ETag again. Returns the ETag.
         """
         ...
 
@@ -116,7 +116,7 @@ class ObjectStore(Protocol):
         ...
 
     async def head(self, bucket: str, key: str) -> ObjectInfo | None:
-        """Return what the object is, None if there is none."""
+        """Return what the object is, None if there is none (or no such bucket: HEAD cannot tell)."""
         ...
 
     def list_objects(self, bucket: str, prefix: str) -> AsyncIterator[ObjectInfo]:

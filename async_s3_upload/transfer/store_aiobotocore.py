@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from aiobotocore.config import AioConfig
 from aiobotocore.session import AioSession
-from botocore.exceptions import NoRegionError
+from botocore.exceptions import NoCredentialsError, NoRegionError
 from botocore.handlers import add_expect_header
 
 from async_s3_upload import __version__
@@ -44,7 +44,7 @@ class AiobotocoreStore:
         self._opened: S3Client | None = None
 
     async def __aenter__(self) -> Self:
-        """Create the client; nothing is sent yet."""
+        """Find the credentials and create the client; nothing is sent to S3 yet."""
         with translated():
             try:
                 self._opened = await self._create(self._access.region)
@@ -72,6 +72,9 @@ class AiobotocoreStore:
         session.user_agent_extra = f"async-s3-upload/{__version__}"
         if region is None and session.get_config_variable("region") is None:
             region = FALLBACK_REGION
+        # the session keeps what it finds: the client does not ask the chain a second time
+        if access.access_key is None and await session.get_credentials() is None:
+            raise NoCredentialsError
         config = AioConfig(
             max_pool_connections=self._connections,
             connect_timeout=10,
@@ -103,7 +106,7 @@ class AiobotocoreStore:
             except self._client.exceptions.ClientError as error:
                 status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
                 if status == 404:
-                    raise NoSuchBucket("S3 answered 404: there is no such bucket") from None
+                    raise NoSuchBucket("there is no such bucket") from None
                 if status not in (400, 403):
                     raise
                 await self._client.list_objects_v2(Bucket=bucket, MaxKeys=1)
@@ -113,7 +116,7 @@ class AiobotocoreStore:
         """PUT the object."""
         with translated():
             answer = await self._client.put_object(Bucket=bucket, Key=key, Body=body, **_checksum(crc64nvme))
-        return answer["ETag"].strip('"')
+            return _etag(answer)
 
     async def create_multipart(self, bucket: str, key: str, *, checksum: bool) -> str:
         """Begin a multipart upload; with a checksum, one over the whole object (FULL_OBJECT)."""
@@ -122,7 +125,7 @@ class AiobotocoreStore:
             options = {"ChecksumAlgorithm": "CRC64NVME", "ChecksumType": "FULL_OBJECT"}
         with translated():
             answer = await self._client.create_multipart_upload(Bucket=bucket, Key=key, **options)
-        return answer["UploadId"]
+            return answer["UploadId"]
 
     async def upload_part(
         self, bucket: str, key: str, upload_id: str, number: int, body: bytes, crc64nvme: str | None
@@ -137,7 +140,7 @@ class AiobotocoreStore:
                 Body=body,
                 **_checksum(crc64nvme),
             )
-        return answer["ETag"].strip('"')
+            return _etag(answer)
 
     async def complete_multipart(
         self, bucket: str, key: str, upload_id: str, parts: Sequence[UploadedPart], crc64nvme: str | None
@@ -154,7 +157,7 @@ class AiobotocoreStore:
                 MultipartUpload={"Parts": [_part(part) for part in parts]},
                 **options,
             )
-        return answer["ETag"].strip('"')
+            return _etag(answer)
 
     async def abort_multipart(self, bucket: str, key: str, upload_id: str) -> None:
         """Drop the upload; that it is gone already is fine."""
@@ -173,7 +176,7 @@ class AiobotocoreStore:
                 if error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") == 404:
                     return None
                 raise
-        return ObjectInfo(key, answer["ContentLength"], answer["ETag"].strip('"'))
+            return ObjectInfo(key, answer["ContentLength"], _etag(answer))
 
     async def list_objects(self, bucket: str, prefix: str) -> AsyncIterator[ObjectInfo]:
         """List with ListObjectsV2."""
@@ -181,11 +184,19 @@ class AiobotocoreStore:
         while True:
             with translated():
                 page = await self._client.list_objects_v2(Bucket=bucket, Prefix=prefix, **token)
-            for entry in page.get("Contents", []):
-                yield ObjectInfo(entry["Key"], entry["Size"], entry["ETag"].strip('"'))
-            if not page.get("IsTruncated"):
+                found = [ObjectInfo(entry["Key"], entry["Size"], _etag(entry)) for entry in page.get("Contents", [])]
+                more = page["IsTruncated"]  # an answer without it is no listing, least of all an empty one
+                token = {"ContinuationToken": page["NextContinuationToken"]} if more else {}
+            for entry in found:
+                yield entry
+            if not more:
                 return
-            token = {"ContinuationToken": page["NextContinuationToken"]}
+
+
+def _etag(answer: Mapping[str, Any]) -> str:
+    """Return the ETag; an answer without one raises KeyError, as any that makes no sense."""
+    etag: str = answer["ETag"]
+    return etag.strip('"')
 
 
 def _checksum(crc64nvme: str | None) -> dict[str, Any]:

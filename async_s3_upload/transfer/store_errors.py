@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 import aiohttp
 from botocore import exceptions as aws
+from botocore.parsers import ResponseParserError
 
 from async_s3_upload.transfer.store import (
     AccessDenied,
@@ -81,7 +82,7 @@ _CONNECTION = (
     OSError,
 )
 # botocore could not make sense of the answer, e.g. it was cut off in the middle
-_UNREADABLE_ANSWER = (aws.BotoCoreError, ValueError, KeyError)
+_UNREADABLE_ANSWER = (aws.BotoCoreError, ResponseParserError, ValueError, KeyError)
 
 
 @contextmanager
@@ -89,7 +90,7 @@ def translated() -> Iterator[None]:
     """Raise every error of the block as the StoreError it stands for; its text names no secret."""
     try:
         yield
-    except (StoreError, TimeoutError):
+    except StoreError:
         raise
     except aws.ClientError as error:
         raise _from_answer(error) from None

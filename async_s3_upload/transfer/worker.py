@@ -29,6 +29,8 @@ from async_s3_upload.transfer.messages import (
 )
 from async_s3_upload.transfer.store import ObjectStore, StoreError
 
+log = logging.getLogger(__name__)
+
 FLUSH_S = 0.05
 """Events are gathered for so long before they cross the pipe: a message each would cost more CPU than a PUT."""
 FLUSH_COUNT = 100
@@ -107,7 +109,9 @@ class Worker:
             loop.remove_reader(self._pipe.fileno())
             for task in (stop, flusher, engine):
                 task.cancel()
-            await asyncio.gather(stop, flusher, engine, return_exceptions=True)
+            *_, ended = await asyncio.gather(stop, flusher, engine, return_exceptions=True)
+            if isinstance(ended, Exception):  # a bug: what is in hand goes to another worker, but the reason is told
+                log.error("the engine of a worker process ended", exc_info=ended)
             self._flush()
 
     def _receive(self) -> None:
@@ -143,7 +147,7 @@ class Worker:
     def _send(self, message: FromWorker) -> None:
         try:
             self._pipe.send(message)
-        except (BrokenPipeError, ConnectionResetError):
+        except OSError:  # the coordinator is gone
             os._exit(0)
 
 
@@ -155,4 +159,4 @@ class _ToPipe(logging.Handler):
         self._emit = emit
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._emit(LogLine(record.levelno, record.name, record.getMessage()))
+        self._emit(LogLine(record.levelno, record.name, self.format(record)))
