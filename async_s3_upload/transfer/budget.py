@@ -41,10 +41,8 @@ class ByteBudget:
         try:
             await turn
         except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled():  # granted in the same moment: give it back
+            if not turn.cancelled():  # granted in the same moment: give it back
                 self._used -= share
-            else:
-                self._waiting.remove((share, turn))
             self._wake()
             raise
 
@@ -53,7 +51,11 @@ class ByteBudget:
         self.peak = max(self.peak, self._used)
 
     def _wake(self) -> None:
-        while self._waiting and self._used + self._waiting[0][0] <= self._total:
-            share, turn = self._waiting.popleft()
-            self._grant(share)
-            turn.set_result(None)
+        while self._waiting:
+            share, turn = self._waiting[0]
+            if not turn.cancelled() and self._used + share > self._total:
+                break
+            self._waiting.popleft()
+            if not turn.cancelled():  # its task may have been cancelled in this very moment and not run since
+                self._grant(share)
+                turn.set_result(None)

@@ -111,7 +111,7 @@ class Limits:
     memory_bytes: int = 64 * 1024 * 1024
     request_base_s: float = 30.0
     min_rate: int = 128 * 1024
-    attempts: int = 5
+    attempts: int = 10
     checksum: Checksum = "crc64nvme"
 
 

@@ -17,8 +17,8 @@ T = TypeVar("T")
 class RetryPolicy:
     """``attempts`` in all; before retry n a random pause up to ``base_s * 2**(n-1)``, at most ``cap_s`` seconds."""
 
-    attempts: int = 5
-    base_s: float = 0.5
+    attempts: int = 10
+    base_s: float = 0.25
     cap_s: float = 20.0
 
     def pause_s(self, retry: int, draw: float) -> float:

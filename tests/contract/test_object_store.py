@@ -1,0 +1,492 @@
+"""The contract of ObjectStore, over all stores: in memory, moto (checks nothing), SeaweedFS (checks everything).
+
+Deviations of a server are named in ``StoreCase`` and nowhere else.
+"""
+
+import asyncio
+import secrets
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+
+import pytest
+
+from async_s3_upload.transfer import checksum
+from async_s3_upload.transfer.messages import AwsAccess
+from async_s3_upload.transfer.store import (
+    AccessDenied,
+    BadCredentials,
+    NoSuchBucket,
+    NoSuchUpload,
+    ObjectInfo,
+    ObjectStore,
+    Rejected,
+    StoreError,
+    Transient,
+    UploadedPart,
+)
+from async_s3_upload.transfer.store_aiobotocore import AiobotocoreStore
+from tests.contract.memory_store import MIN_PART_SIZE, MemoryStore
+from tests.support.proxy import Answer, Cut, FaultProxy, Rule, every, on
+from tests.support.s3server import REGION, S3Server
+
+ProxyFor = Callable[..., tuple[FaultProxy, S3Server]]
+
+ODD_NAMES = [
+    "two words",
+    "a+b",
+    "a&b",
+    "a?b=c",
+    "a#b",
+    "100%",
+    "%2F%20+",
+    'it\'s "quoted"',
+    "`tick`",
+    "[x]{y}(z)",
+    "back\\slash",
+    "grün",
+    "日本語/ラン.bcl",
+    "~dots...and*stars",
+    " leading and trailing ",
+    ".hidden",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class StoreCase:
+    """A kind of store, a bucket in it, and where the server behind deviates from the contract."""
+
+    name: str
+    store: ObjectStore
+    bucket: str
+    server: S3Server | None
+    checks_sums: bool = True
+    """moto takes any checksum, on PUT, on a part and at completion."""
+    lists_backslashes: bool = True
+    """SeaweedFS lists a backslash as a slash; HEAD finds the key as it was given."""
+    completes_once: bool = True
+    """moto and SeaweedFS answer a repeated completion with the ETag once more."""
+    knows_gone_uploads: bool = True
+    """moto answers 500 to parts, and to the completion, of an upload that was aborted."""
+
+
+@pytest.fixture(params=["memory", "moto", "seaweed"])
+async def case(request: pytest.FixtureRequest, bucket_name: Callable[..., str]) -> StoreCase:
+    bucket = bucket_name("contract")
+    if request.param == "memory":
+        return StoreCase("memory", MemoryStore(bucket), bucket, None)
+    server: S3Server = request.getfixturevalue("moto_server" if request.param == "moto" else "seaweed")
+    await asyncio.to_thread(server.make_bucket, bucket)
+    store = AiobotocoreStore(access_to(server), connections=16)
+    found = StoreCase(request.param, store, bucket, server)
+    if request.param == "moto":
+        return replace(found, checks_sums=False, completes_once=False, knows_gone_uploads=False)
+    return replace(found, lists_backslashes=False, completes_once=False)
+
+
+@pytest.fixture(autouse=True)
+def nobodys_aws_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_CONFIG_FILE", "/dev/null")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+
+
+def access_to(server: S3Server) -> AwsAccess:
+    return AwsAccess(
+        access_key=server.access_key, secret_key=server.secret_key, endpoint_url=server.endpoint, region=REGION
+    )
+
+
+def header(*pieces: bytes) -> str:
+    return checksum.as_header(checksum.crc_of(b"".join(pieces)))
+
+
+async def listed(store: ObjectStore, bucket: str, prefix: str = "") -> list[ObjectInfo]:
+    return [entry async for entry in store.list_objects(bucket, prefix)]
+
+
+async def in_parts(case: StoreCase, key: str, bodies: Sequence[bytes], *, sums: bool) -> tuple[str, list[UploadedPart]]:
+    """Begin an upload and send its parts; returns what completing takes."""
+    upload_id = await case.store.create_multipart(case.bucket, key, checksum=sums)
+    parts = []
+    for number, body in enumerate(bodies, 1):
+        crc = header(body) if sums else None
+        etag = await case.store.upload_part(case.bucket, key, upload_id, number, body, crc)
+        parts.append(UploadedPart(number, etag, crc))
+    return upload_id, parts
+
+
+BIG = secrets.token_bytes(MIN_PART_SIZE)
+SMALL = secrets.token_bytes(1000)
+
+
+async def test_an_object_that_was_put_is_found_by_head_and_list(case: StoreCase) -> None:
+    async with case.store as store:
+        etag = await store.put_object(case.bucket, "run/a.bcl", SMALL, header(SMALL))
+        assert etag
+        assert '"' not in etag
+        expected = ObjectInfo("run/a.bcl", len(SMALL), etag)
+        assert await store.head(case.bucket, "run/a.bcl") == expected
+        assert await listed(store, case.bucket) == [expected]
+
+
+async def test_an_object_may_be_put_without_a_checksum(case: StoreCase) -> None:
+    async with case.store as store:
+        etag = await store.put_object(case.bucket, "a", SMALL, None)
+        assert await store.head(case.bucket, "a") == ObjectInfo("a", len(SMALL), etag)
+
+
+async def test_an_empty_object_can_be_put(case: StoreCase) -> None:
+    async with case.store as store:
+        etag = await store.put_object(case.bucket, "empty", b"", header(b""))
+        assert await store.head(case.bucket, "empty") == ObjectInfo("empty", 0, etag)
+
+
+async def test_putting_again_replaces_the_object(case: StoreCase) -> None:
+    async with case.store as store:
+        await store.put_object(case.bucket, "a", b"old", header(b"old"))
+        etag = await store.put_object(case.bucket, "a", b"newer", header(b"newer"))
+        assert await store.head(case.bucket, "a") == ObjectInfo("a", 5, etag)
+        assert len(await listed(store, case.bucket)) == 1
+
+
+async def test_head_of_nothing_is_none(case: StoreCase) -> None:
+    async with case.store as store:
+        assert await store.head(case.bucket, "nothing/here") is None
+
+
+async def test_a_listing_holds_the_prefix_only_in_the_order_of_keys(case: StoreCase) -> None:
+    async with case.store as store:
+        for key in ("run1/b", "run1/a", "run2/a", "run1/c/d", "run10/a"):
+            await store.put_object(case.bucket, key, key.encode(), None)
+        assert [entry.key for entry in await listed(store, case.bucket, "run1/")] == ["run1/a", "run1/b", "run1/c/d"]
+        assert await listed(store, case.bucket, "no such prefix") == []
+
+
+async def test_a_listing_goes_on_beyond_its_first_page(case: StoreCase) -> None:
+    keys = [f"many/{number:04d}" for number in range(1_010)]
+    async with case.store as store:
+        waiting = iter(keys)
+
+        async def put_some() -> None:
+            for key in waiting:
+                await store.put_object(case.bucket, key, b"x", None)
+
+        await asyncio.gather(*(put_some() for _ in range(16)))
+        assert [entry.key for entry in await listed(store, case.bucket, "many/")] == keys
+
+
+@pytest.mark.parametrize("how", ["put", "multipart"])
+async def test_odd_names_arrive_as_they_are(case: StoreCase, how: str) -> None:
+    keys = [f"odd/{name}" for name in ODD_NAMES]
+    async with case.store as store:
+        etags = {}
+        for key in keys:
+            body = key.encode()
+            if how == "put":
+                etags[key] = await store.put_object(case.bucket, key, body, header(body))
+            else:
+                upload_id, parts = await in_parts(case, key, [body], sums=True)
+                etags[key] = await store.complete_multipart(case.bucket, key, upload_id, parts, header(body))
+        expected = [ObjectInfo(key, len(key.encode()), etags[key]) for key in keys]
+        assert [await store.head(case.bucket, key) for key in keys] == expected
+        if case.server is not None:
+            for key in keys:
+                assert await asyncio.to_thread(case.server.body, case.bucket, key) == key.encode()
+        shown = {entry.key for entry in await listed(store, case.bucket, "odd/")}
+        if case.lists_backslashes:
+            assert shown == set(keys)
+        else:
+            assert shown == {key.replace("\\", "/") for key in keys}
+
+
+@pytest.mark.parametrize("sums", [True, False], ids=["with checksum", "without checksum"])
+async def test_parts_are_joined_in_order(case: StoreCase, sums: bool) -> None:
+    async with case.store as store:
+        upload_id, parts = await in_parts(case, "big", [BIG, BIG[::-1], SMALL], sums=sums)
+        whole = header(BIG, BIG[::-1], SMALL) if sums else None
+        assert await store.head(case.bucket, "big") is None
+        etag = await store.complete_multipart(case.bucket, "big", upload_id, parts, whole)
+        assert '"' not in etag
+        assert await store.head(case.bucket, "big") == ObjectInfo("big", 2 * len(BIG) + len(SMALL), etag)
+    if case.server is not None:
+        assert await asyncio.to_thread(case.server.body, case.bucket, "big") == BIG + BIG[::-1] + SMALL
+        assert await asyncio.to_thread(case.server.uploads_in_progress, case.bucket) == []
+
+
+async def test_the_combined_checksum_is_that_of_the_whole(case: StoreCase) -> None:
+    combined = checksum.combined([(checksum.crc_of(BIG), len(BIG)), (checksum.crc_of(SMALL), len(SMALL))])
+    async with case.store as store:
+        upload_id, parts = await in_parts(case, "big", [BIG, SMALL], sums=True)
+        await store.complete_multipart(case.bucket, "big", upload_id, parts, checksum.as_header(combined))
+        assert combined == checksum.crc_of(BIG + SMALL)
+
+
+async def test_of_a_part_sent_twice_the_last_counts(case: StoreCase) -> None:
+    async with case.store as store:
+        upload_id, _ = await in_parts(case, "a", [b"first"], sums=True)
+        etag = await store.upload_part(case.bucket, "a", upload_id, 1, b"second", header(b"second"))
+        part = UploadedPart(1, etag, header(b"second"))
+        await store.complete_multipart(case.bucket, "a", upload_id, [part], header(b"second"))
+        found = await store.head(case.bucket, "a")
+        assert found is not None
+        assert found.size == len(b"second")
+
+
+async def test_each_begin_is_another_upload(case: StoreCase) -> None:
+    async with case.store as store:
+        first = await store.create_multipart(case.bucket, "a", checksum=False)
+        second = await store.create_multipart(case.bucket, "a", checksum=False)
+        assert first != second
+        await store.abort_multipart(case.bucket, "a", first)
+        etag = await store.upload_part(case.bucket, "a", second, 1, SMALL, None)
+        await store.complete_multipart(case.bucket, "a", second, [UploadedPart(1, etag, None)], None)
+        assert await store.head(case.bucket, "a") is not None
+
+
+async def test_completing_twice_changes_nothing(case: StoreCase) -> None:
+    async with case.store as store:
+        upload_id, parts = await in_parts(case, "a", [SMALL], sums=True)
+        etag = await store.complete_multipart(case.bucket, "a", upload_id, parts, header(SMALL))
+        again = store.complete_multipart(case.bucket, "a", upload_id, parts, header(SMALL))
+        if case.completes_once:
+            with pytest.raises(NoSuchUpload):
+                await again
+        else:
+            assert await again == etag
+        assert await store.head(case.bucket, "a") == ObjectInfo("a", len(SMALL), etag)
+
+
+async def test_an_aborted_upload_is_gone_and_may_be_aborted_again(case: StoreCase) -> None:
+    async with case.store as store:
+        upload_id, parts = await in_parts(case, "a", [SMALL], sums=True)
+        await store.abort_multipart(case.bucket, "a", upload_id)
+        await store.abort_multipart(case.bucket, "a", upload_id)
+        refusal = NoSuchUpload if case.knows_gone_uploads else Transient
+        with pytest.raises(refusal):
+            await store.upload_part(case.bucket, "a", upload_id, 1, SMALL, header(SMALL))
+        with pytest.raises(refusal):
+            await store.complete_multipart(case.bucket, "a", upload_id, parts, header(SMALL))
+        assert await store.head(case.bucket, "a") is None
+
+
+async def test_a_wrong_part_is_refused_at_completion_and_the_upload_stays(case: StoreCase) -> None:
+    async with case.store as store:
+        upload_id, parts = await in_parts(case, "a", [SMALL], sums=True)
+        wrong = [replace(parts[0], etag="0" * 32)]
+        with pytest.raises(Rejected):
+            await store.complete_multipart(case.bucket, "a", upload_id, wrong, header(SMALL))
+        missing = [*parts, replace(parts[0], number=2)]
+        with pytest.raises(Rejected):
+            await store.complete_multipart(case.bucket, "a", upload_id, missing, header(SMALL))
+        await store.complete_multipart(case.bucket, "a", upload_id, parts, header(SMALL))
+
+
+async def test_parts_out_of_order_are_refused(case: StoreCase) -> None:
+    async with case.store as store:
+        upload_id, parts = await in_parts(case, "a", [BIG, SMALL], sums=True)
+        with pytest.raises(Rejected):
+            await store.complete_multipart(case.bucket, "a", upload_id, parts[::-1], header(BIG, SMALL))
+
+
+async def test_a_small_part_that_is_not_the_last_is_refused(case: StoreCase) -> None:
+    async with case.store as store:
+        upload_id, parts = await in_parts(case, "a", [SMALL, SMALL], sums=True)
+        with pytest.raises(Rejected):
+            await store.complete_multipart(case.bucket, "a", upload_id, parts, header(SMALL, SMALL))
+
+
+async def test_a_body_that_differs_from_its_checksum_is_refused(case: StoreCase) -> None:
+    wrong = header(b"something else")
+    async with case.store as store:
+        upload_id, parts = await in_parts(case, "b", [SMALL], sums=True)
+        calls: list[Awaitable[str]] = [
+            store.put_object(case.bucket, "a", SMALL, wrong),
+            store.upload_part(case.bucket, "b", upload_id, 1, SMALL, wrong),
+            store.complete_multipart(case.bucket, "b", upload_id, parts, wrong),
+        ]
+        for call in calls:
+            if case.checks_sums:
+                with pytest.raises(Transient):
+                    await call
+            else:
+                await call
+        if case.checks_sums:
+            assert await listed(store, case.bucket) == []
+
+
+async def test_a_missing_bucket_is_said_by_every_call(case: StoreCase, bucket_name: Callable[..., str]) -> None:
+    missing = bucket_name("missing")
+    part = UploadedPart(1, "0" * 32, header(SMALL))
+    async with case.store as store:
+        calls: list[Awaitable[object]] = [
+            store.check_bucket(missing),
+            store.put_object(missing, "a", SMALL, header(SMALL)),
+            store.create_multipart(missing, "a", checksum=True),
+            listed(store, missing),
+        ]
+        for call in calls:
+            with pytest.raises(NoSuchBucket):
+                await call
+        # of an upload in it, a server may look for either first
+        with pytest.raises((NoSuchBucket, NoSuchUpload)):
+            await store.upload_part(missing, "a", "no-such-upload", 1, SMALL, header(SMALL))
+        with pytest.raises((NoSuchBucket, NoSuchUpload)):
+            await store.complete_multipart(missing, "a", "no-such-upload", [part], header(SMALL))
+        assert await store.head(missing, "a") is None  # an answer to HEAD has no body to tell the two apart
+
+
+async def test_a_bucket_that_is_there_passes_its_check(case: StoreCase) -> None:
+    async with case.store as store:
+        await store.check_bucket(case.bucket)
+
+
+async def test_many_calls_may_run_at_a_time(case: StoreCase) -> None:
+    async with case.store as store:
+        bodies = {f"k{number}": secrets.token_bytes(2000) for number in range(40)}
+        etags = await asyncio.gather(
+            *(store.put_object(case.bucket, key, body, header(body)) for key, body in bodies.items())
+        )
+        found = {entry.key: entry.etag for entry in await listed(store, case.bucket)}
+        assert found == dict(zip(bodies, etags, strict=True))
+
+
+async def every_call(store: ObjectStore, bucket: str) -> list[Exception | None]:
+    """Return what each kind of call raises."""
+
+    async def error_of(call: Awaitable[object]) -> Exception | None:
+        try:
+            await call
+        except Exception as error:
+            return error
+        return None
+
+    part = UploadedPart(1, "0" * 32, header(SMALL))
+    calls: list[Awaitable[object]] = [
+        store.check_bucket(bucket),
+        store.put_object(bucket, "a", SMALL, header(SMALL)),
+        store.create_multipart(bucket, "a", checksum=True),
+        store.upload_part(bucket, "a", "id", 1, SMALL, header(SMALL)),
+        store.complete_multipart(bucket, "a", "id", [part], header(SMALL)),
+        store.abort_multipart(bucket, "a", "id"),
+        store.head(bucket, "a"),
+        listed(store, bucket),
+    ]
+    return [await error_of(call) for call in calls]
+
+
+async def test_without_a_connection_every_call_is_transient() -> None:
+    access = AwsAccess(access_key="K", secret_key="S", endpoint_url="http://127.0.0.1:1", region=REGION)
+    async with AiobotocoreStore(access, connections=2) as store:
+        for error in await every_call(store, "bucket"):
+            assert isinstance(error, Transient), error
+
+
+async def test_a_server_that_hangs_up_is_transient(moto_server: S3Server, proxy_for: ProxyFor) -> None:
+    _, server = proxy_for(moto_server, Rule(every, Cut()))
+    async with AiobotocoreStore(access_to(server), connections=2) as store:
+        for error in await every_call(store, "bucket"):
+            assert isinstance(error, Transient), error
+
+
+async def test_an_overloaded_server_is_transient(moto_server: S3Server, proxy_for: ProxyFor) -> None:
+    proxy, server = proxy_for(moto_server, Rule(every, Answer(503, "SlowDown")))
+    async with AiobotocoreStore(access_to(server), connections=2) as store:
+        for error in await every_call(store, "bucket"):
+            assert isinstance(error, Transient), error
+    assert len(proxy.seen) == 8, "the library below retried on its own"
+
+
+async def test_keys_that_nobody_knows_are_bad_credentials(seaweed: S3Server, bucket_name: Callable[..., str]) -> None:
+    bucket = await asyncio.to_thread(seaweed.make_bucket, bucket_name())
+    access = replace(access_to(seaweed), access_key="UNKNOWNKEY")
+    async with AiobotocoreStore(access, connections=2) as store:
+        with pytest.raises(BadCredentials):
+            await store.check_bucket(bucket)
+        with pytest.raises(BadCredentials):
+            await store.put_object(bucket, "a", SMALL, header(SMALL))
+
+
+async def test_a_wrong_secret_is_denied(seaweed: S3Server, bucket_name: Callable[..., str]) -> None:
+    bucket = await asyncio.to_thread(seaweed.make_bucket, bucket_name())
+    access = replace(access_to(seaweed), secret_key="wrong")
+    async with AiobotocoreStore(access, connections=2) as store:
+        with pytest.raises(AccessDenied):
+            await store.check_bucket(bucket)
+        with pytest.raises(AccessDenied):
+            await store.put_object(bucket, "a", SMALL, header(SMALL))
+        with pytest.raises(AccessDenied):
+            await store.head(bucket, "a")
+
+
+async def test_no_credentials_at_all_are_said_when_the_store_opens(
+    moto_server: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE", "AWS_DEFAULT_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(BadCredentials, match="no usable AWS credentials"):
+        async with AiobotocoreStore(AwsAccess(endpoint_url=moto_server.endpoint), connections=2):
+            pass
+
+
+async def test_an_unknown_profile_is_bad_credentials() -> None:
+    with pytest.raises(BadCredentials, match="nobody"):
+        async with AiobotocoreStore(AwsAccess(profile="nobody"), connections=2):
+            pass
+
+
+async def test_an_endpoint_that_is_no_url_is_a_store_error() -> None:
+    access = AwsAccess(access_key="K", secret_key="S", endpoint_url="nonsense")
+    with pytest.raises(StoreError, match="nonsense"):
+        async with AiobotocoreStore(access, connections=2):
+            pass
+
+
+@pytest.mark.parametrize(
+    ("refusal", "expected"),
+    [
+        (Answer(403), AccessDenied),
+        (Answer(400), AccessDenied),
+        (Answer(404), NoSuchBucket),
+        (Answer(503), Transient),
+        (Answer(405), Rejected),
+    ],
+    ids=lambda value: str(value.status) if isinstance(value, Answer) else value.__name__,
+)
+async def test_a_refused_head_of_the_bucket_is_understood(
+    moto_server: S3Server,
+    proxy_for: ProxyFor,
+    bucket_name: Callable[..., str],
+    refusal: Answer,
+    expected: type[StoreError],
+) -> None:
+    bucket = await asyncio.to_thread(moto_server.make_bucket, bucket_name())
+    _, server = proxy_for(moto_server, Rule(on("HeadBucket"), refusal))
+    async with AiobotocoreStore(access_to(server), connections=2) as store:
+        with pytest.raises(expected):
+            await store.check_bucket(bucket)
+
+
+async def test_the_reason_of_a_refused_bucket_comes_from_its_listing(
+    moto_server: S3Server, proxy_for: ProxyFor, bucket_name: Callable[..., str]
+) -> None:
+    bucket = await asyncio.to_thread(moto_server.make_bucket, bucket_name())
+    _, server = proxy_for(
+        moto_server,
+        Rule(on("HeadBucket"), Answer(403)),
+        Rule(on("ListObjectsV2"), Answer(403, "InvalidAccessKeyId")),
+    )
+    async with AiobotocoreStore(access_to(server), connections=2) as store:
+        with pytest.raises(BadCredentials, match="InvalidAccessKeyId"):
+            await store.check_bucket(bucket)
+
+
+async def test_the_library_below_does_not_wait_for_a_100_continue(
+    moto_server: S3Server, proxy_for: ProxyFor, bucket_name: Callable[..., str]
+) -> None:
+    bucket = await asyncio.to_thread(moto_server.make_bucket, bucket_name())
+    proxy, server = proxy_for(moto_server)
+    async with AiobotocoreStore(access_to(server), connections=2) as store:
+        await store.put_object(bucket, "a", SMALL, header(SMALL))
+    (seen,) = proxy.seen
+    assert "expect" not in seen.headers
+    assert seen.headers["x-amz-checksum-crc64nvme"] == header(SMALL)

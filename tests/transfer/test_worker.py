@@ -1,0 +1,115 @@
+"""A worker without its process: what it says through the pipe at its start, its end and in trouble."""
+
+import asyncio
+import logging
+import multiprocessing
+from collections.abc import Iterator
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import pytest
+
+from async_s3_upload.transfer.engine import Engine
+from async_s3_upload.transfer.messages import (
+    AwsAccess,
+    CannotStart,
+    Events,
+    FileDone,
+    FileItem,
+    Limits,
+    LogLine,
+    Ready,
+    Share,
+    Stop,
+    WorkerSettings,
+)
+from async_s3_upload.transfer.store import BadCredentials, ObjectStore
+from async_s3_upload.transfer.worker import Worker
+from tests.contract.memory_store import MemoryStore
+from tests.contract.scripted_store import Hang, Rule, ScriptedStore
+
+SETTINGS = WorkerSettings(AwsAccess(), Limits(concurrency=2), logging.WARNING)
+Pipe: TypeAlias = "Connection[Any, Any]"
+
+
+@pytest.fixture
+def pipes() -> Iterator[tuple[Pipe, Pipe]]:
+    ours, theirs = multiprocessing.Pipe()
+    logger = logging.getLogger("async_s3_upload")
+    handlers, level = list(logger.handlers), logger.level
+    yield ours, theirs
+    logger.handlers[:] = handlers
+    logger.setLevel(level)
+    ours.close()
+    theirs.close()
+
+
+def said(pipe: Pipe) -> list[Any]:
+    messages = []
+    while pipe.poll():
+        messages.append(pipe.recv())
+    return messages
+
+
+def events_in(messages: list[Any]) -> list[Any]:
+    return [event for message in messages if isinstance(message, Events) for event in message.events]
+
+
+async def life(pipe: Pipe, store: ObjectStore) -> None:
+    async with asyncio.timeout(20):
+        await Worker(pipe, SETTINGS, lambda _: store).run()
+
+
+async def test_it_says_ready_sends_its_share_and_tells_all_before_it_leaves(
+    pipes: tuple[Pipe, Pipe], tmp_path: Path
+) -> None:
+    ours, theirs = pipes
+    (tmp_path / "a").write_bytes(b"body")
+    ours.send(Share("runs", (FileItem(7, str(tmp_path / "a"), "run/a", 4),)))
+    store = ScriptedStore(MemoryStore("runs"))
+    working = asyncio.create_task(life(theirs, store))
+    await store.wait_for("put_object")
+    ours.send(Stop(5.0))
+    await working
+    messages = said(ours)
+    assert messages[0] == Ready()
+    assert [type(event) for event in events_in(messages)] == [FileDone]
+    assert events_in(messages)[0].number == 7
+
+
+async def test_stop_cuts_off_what_hangs_after_the_grace(pipes: tuple[Pipe, Pipe], tmp_path: Path) -> None:
+    ours, theirs = pipes
+    (tmp_path / "a").write_bytes(b"body")
+    ours.send(Share("runs", (FileItem(0, str(tmp_path / "a"), "run/a", 4),)))
+    store = ScriptedStore(MemoryStore("runs"), [Rule("put_object", Hang())])
+    working = asyncio.create_task(life(theirs, store))
+    await store.wait_for("put_object")
+    ours.send(Stop(0.05))
+    await working
+    assert events_in(said(ours)) == []
+
+
+async def test_a_store_that_does_not_open_is_said(pipes: tuple[Pipe, Pipe]) -> None:
+    class Closed(MemoryStore):
+        async def __aenter__(self) -> "Closed":
+            raise BadCredentials("no credentials")
+
+    ours, theirs = pipes
+    await life(theirs, Closed())
+    assert said(ours) == [CannotStart("no credentials")]
+
+
+async def test_the_reason_of_an_engine_that_broke_is_told(
+    pipes: tuple[Pipe, Pipe], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def run(_self: Engine) -> None:
+        raise ZeroDivisionError("a bug")
+
+    monkeypatch.setattr(Engine, "run", run)
+    ours, theirs = pipes
+    await life(theirs, MemoryStore())
+    (line,) = events_in(said(ours))
+    assert isinstance(line, LogLine)
+    assert line.level == logging.ERROR
+    assert "ZeroDivisionError: a bug" in line.text

@@ -1,0 +1,127 @@
+"""What the documents say is what the code does: they are compared, word for word where that is possible."""
+
+import json
+import re
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+from async_s3_upload.config import Config, MonitorSection, read_config
+from async_s3_upload.errors import EXIT_CODES
+from async_s3_upload.runs.selection import Reason
+from async_s3_upload.state.run_log import FileRecord, RunLog
+
+ROOT = Path(__file__).parents[2]
+DOCUMENTS = [
+    "README.md",
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    *(str(p.relative_to(ROOT)) for p in ROOT.glob("docs/**/*.md")),
+]
+
+
+def section(title: str) -> list[str]:
+    """Lines of README's section of that title, code blocks included."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    found = re.search(rf"^## {re.escape(title)}\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
+    assert found, f"README has no section {title!r}"
+    return found[1].splitlines()
+
+
+def tables(title: str) -> list[list[list[str]]]:
+    """Tables of a section: rows of cells, without header rows and backticks around cells."""
+    found: list[list[list[str]]] = []
+    inside = False
+    for line in section(title):
+        is_row = line.startswith("|")
+        if is_row and not inside:
+            found.append([])
+        if is_row:
+            found[-1].append([cell.strip().strip("`") for cell in line.strip("|").split(" | ")])
+        inside = is_row
+    return [rows[2:] for rows in found]
+
+
+def first_column(rows: list[list[str]]) -> list[str]:
+    return [row[0].strip("| `") for row in rows]
+
+
+def test_config_table_names_exactly_the_keys_of_the_config() -> None:
+    top, monitor = tables("Config file")
+    assert first_column(top) == list(Config.model_fields)
+    assert first_column(monitor) == list(MonitorSection.model_fields)
+
+
+def test_config_table_says_which_keys_are_required() -> None:
+    top, monitor = tables("Config file")
+    for rows, model in ((top, Config), (monitor, MonitorSection)):
+        said = {row[0].strip("| `") for row in rows if row[2] == "required"}
+        assert said == {name for name, field in model.model_fields.items() if field.is_required()}
+
+
+def test_exit_code_table_is_that_of_the_program() -> None:
+    (rows,) = tables("Exit codes")
+    assert {int(row[0].strip("| ")): row[1].strip("| ") for row in rows} == EXIT_CODES
+
+
+def test_reason_codes_are_those_of_the_program() -> None:
+    (rows,) = tables("JSON output")
+    assert first_column(rows) == list(get_args(Reason))
+
+
+def test_json_example_has_a_reason_and_an_exit_code_of_the_program() -> None:
+    block = re.search(r"```json\n(.*?)```", "\n".join(section("JSON output")), re.DOTALL)
+    assert block
+    example = json.loads(block[1])
+    assert example["exit_code"] in EXIT_CODES
+    assert all(run["reason"] in get_args(Reason) for run in example["runs"])
+
+
+def test_run_log_table_names_exactly_the_fields_that_are_written() -> None:
+    log = RunLog("run", "/runs/run", files={"RunInfo.xml": FileRecord("etag", 1, 2, "crc", "now")})
+    _, rows = tables("Logs and state")
+    assert first_column(rows) == list(json.loads("".join(log.as_text())))
+
+
+def test_example_config_is_a_config() -> None:
+    config = read_config(str(ROOT / "example_config.json"))
+    assert len(config.monitor) == 2
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_links_lead_to_files_and_headings_that_exist(document: str) -> None:
+    source = ROOT / document
+    missing = []
+    for target in re.findall(r"\]\(([^)\s]+)\)", source.read_text(encoding="utf-8")):
+        if re.match(r"https?://", target):
+            continue
+        name, _, anchor = target.partition("#")
+        file = (source.parent / name).resolve() if name else source
+        if not file.is_file() or (anchor and anchor not in anchors(file)):
+            missing.append(target)
+    assert not missing
+
+
+def anchors(file: Path) -> set[str]:
+    """Anchors that the headings of a document get."""
+    headings = re.findall(r"^#+ (.*)$", file.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_dockerfile_runs_the_command_as_a_user_without_rights() -> None:
+    lines = (ROOT / "Dockerfile").read_text(encoding="utf-8").splitlines()
+    last_stage = lines[max(i for i, line in enumerate(lines) if line.startswith("FROM ")) :]
+    users = [line.split()[1] for line in last_stage if line.startswith("USER ")]
+    assert users
+    assert users[-1].split(":")[0] not in ("root", "0")
+    assert 'ENTRYPOINT ["async-s3-upload"]' in last_stage
+
+
+def test_dockerfile_copies_only_what_dockerignore_lets_through() -> None:
+    copied = re.findall(r"^COPY (?!--from)(.*) \S+$", (ROOT / "Dockerfile").read_text(encoding="utf-8"), re.MULTILINE)
+    let_through = {
+        line[1:] for line in (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines() if line.startswith("!")
+    }
+    assert {name for names in copied for name in names.split()} == let_through
+    assert all((ROOT / name).exists() for name in let_through)
