@@ -32,7 +32,7 @@ def failure_text(runs: Sequence[str]) -> str:
 
 def aws_trouble_text(problem: str) -> str:
     """Return the message for credentials or buckets that do not work."""
-    return f":warning:  *S3 Upload*: Error in connecting to AWS!\n\n\t\t{problem}"
+    return f":warning:  *S3 Upload*: Error in connecting to AWS!\n\n\t\t{_escaped(problem)}"
 
 
 def folder_trouble_text(problems: Sequence[str]) -> str:
@@ -45,7 +45,12 @@ def _runs(runs: Sequence[str]) -> str:
 
 
 def _lines(items: Sequence[str]) -> str:
-    return "".join(f"\n\t\t• {item}" for item in items)
+    return "".join(f"\n\t\t• {_escaped(item)}" for item in items)
+
+
+def _escaped(text: str) -> str:
+    """Slack reads ``&``, ``<`` and ``>`` as markup (Slack, "Formatting text for app surfaces")."""
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 async def post(webhook: str, text: str) -> bool:

@@ -1,0 +1,116 @@
+"""The lock that keeps two uploads apart."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from async_s3_upload.errors import LogDirError
+from async_s3_upload.state.lock import AlreadyRunning, exclusive
+
+HOLD = """
+import sys
+from async_s3_upload.state.lock import exclusive
+with exclusive(sys.argv[1]):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> str:
+    return str(tmp_path / "s3_upload.lock")
+
+
+@contextmanager
+def holder(path: str) -> Iterator[subprocess.Popen[str]]:
+    """Another process that holds the lock until its end."""
+    command = [sys.executable, "-c", HOLD, path]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "held\n"
+        yield process
+        process.kill()
+
+
+def test_a_lock_can_be_taken_again_after_it_was_let_go(path: str) -> None:
+    for _ in range(3):
+        with exclusive(path):
+            assert os.path.exists(path)
+
+
+def test_the_second_is_refused_at_once(path: str) -> None:
+    with exclusive(path):
+        began = time.monotonic()
+        with pytest.raises(AlreadyRunning), exclusive(path):
+            raise AssertionError("both hold the lock")
+        assert time.monotonic() - began < 0.4
+
+
+def test_the_refused_one_takes_nothing_from_the_holder(path: str) -> None:
+    with exclusive(path):
+        for _ in range(2):
+            with pytest.raises(AlreadyRunning), exclusive(path):
+                pass
+
+
+def test_an_error_in_the_block_lets_go_of_the_lock(path: str) -> None:
+    with pytest.raises(ZeroDivisionError), exclusive(path):
+        _ = 1 / 0
+    with exclusive(path):
+        pass
+
+
+def test_two_locks_do_not_mind_each_other(path: str) -> None:
+    with exclusive(path), exclusive(path + "2"):
+        pass
+
+
+def test_another_process_is_kept_out_and_a_killed_one_lets_go(path: str) -> None:
+    with holder(path) as process:
+        with pytest.raises(AlreadyRunning), exclusive(path):
+            pass
+        process.kill()
+        process.wait()
+        with exclusive(path):
+            pass
+
+
+def test_the_replaced_tool_s_flock_and_ours_exclude_each_other(path: str) -> None:
+    with open(path, "w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        with pytest.raises(AlreadyRunning), exclusive(path):
+            pass
+        fcntl.flock(file, fcntl.LOCK_UN)
+        with exclusive(path), pytest.raises(BlockingIOError):
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def test_a_lock_file_left_behind_is_no_lock(path: str) -> None:
+    Path(path).write_text("12345")
+    with exclusive(path):
+        pass
+
+
+def test_a_lock_that_cannot_be_opened_is_one_clear_error(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for path in (tmp_path, tmp_path / "file" / "s3_upload.lock"):
+        with pytest.raises(LogDirError, match=f"^lock {path} cannot be opened: "), exclusive(str(path)):
+            raise AssertionError("it was opened")
+
+
+def test_a_lock_file_that_may_not_be_written_is_one_clear_error(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def denied(*args: object) -> int:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(os, "open", denied)
+    with pytest.raises(LogDirError, match="cannot be opened: Permission denied"), exclusive(path):
+        raise AssertionError("it was opened")

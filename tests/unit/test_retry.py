@@ -1,0 +1,145 @@
+"""The one retry layer: bounded in attempts and time, and told of."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from types import SimpleNamespace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from async_s3_upload.transfer import retry
+from async_s3_upload.transfer.retry import RetryPolicy, retrying
+from async_s3_upload.transfer.store import AccessDenied, Transient
+
+AT_ONCE = RetryPolicy(attempts=4, base_s=0)
+
+
+class Told(list[tuple[int, str]]):
+    """What was told of the retries."""
+
+    def __call__(self, number: int, error: Transient) -> None:
+        self.append((number, str(error)))
+
+
+def failing(*errors: Exception | None) -> tuple[list[int], Callable[[int], Awaitable[str]]]:
+    """An attempt that raises these errors in turn, None stands for success; and the numbers it was called with."""
+    called: list[int] = []
+
+    async def attempt(number: int) -> str:
+        called.append(number)
+        error = errors[len(called) - 1]
+        if error is not None:
+            raise error
+        return "done"
+
+    return called, attempt
+
+
+async def test_what_succeeds_at_once_is_tried_once_and_nobody_is_told() -> None:
+    told = Told()
+    called, attempt = failing(None)
+    assert await retrying(AT_ONCE, attempt, told, limit_s=5) == "done"
+    assert (called, told) == ([1], [])
+
+
+async def test_passing_trouble_is_tried_again_and_told_of() -> None:
+    told = Told()
+    called, attempt = failing(Transient("503"), Transient("reset"), None)
+    assert await retrying(AT_ONCE, attempt, told, limit_s=5) == "done"
+    assert (called, told) == ([1, 2, 3], [(1, "503"), (2, "reset")])
+
+
+async def test_after_the_last_attempt_its_error_is_raised() -> None:
+    told = Told()
+    called, attempt = failing(*[Transient(f"trouble {number}") for number in range(1, 9)])
+    with pytest.raises(Transient, match="trouble 4"):
+        await retrying(AT_ONCE, attempt, told, limit_s=5)
+    assert called == [1, 2, 3, 4]
+    assert [number for number, _ in told] == [1, 2, 3]
+
+
+async def test_a_single_attempt_is_never_repeated() -> None:
+    called, attempt = failing(Transient("once"))
+    with pytest.raises(Transient, match="once"):
+        await retrying(RetryPolicy(attempts=1), attempt, Told(), limit_s=5)
+    assert called == [1]
+
+
+@pytest.mark.parametrize("error", [AccessDenied("403"), ValueError("ours"), OSError("disk")])
+async def test_trouble_that_stays_is_raised_at_once(error: Exception) -> None:
+    called, attempt = failing(error)
+    with pytest.raises(type(error)):
+        await retrying(AT_ONCE, attempt, Told(), limit_s=5)
+    assert called == [1]
+
+
+async def test_an_attempt_that_hangs_is_ended_and_tried_again() -> None:
+    told = Told()
+    ended: list[int] = []
+
+    async def hang_first(number: int) -> str:
+        if number == 1:
+            try:
+                await asyncio.Event().wait()
+            finally:
+                ended.append(number)
+        return "done"
+
+    assert await retrying(AT_ONCE, hang_first, told, limit_s=0.02) == "done"
+    assert (ended, told) == ([1], [(1, "no answer within 0 s")])
+
+
+async def test_what_always_hangs_ends_after_all_attempts() -> None:
+    async def hang(number: int) -> str:
+        await asyncio.Event().wait()
+        raise AssertionError("unreachable")
+
+    async with asyncio.timeout(5):
+        with pytest.raises(Transient, match="no answer within"):
+            await retrying(AT_ONCE, hang, Told(), limit_s=0.01)
+
+
+async def test_a_cancelled_caller_is_not_held_up_by_retries() -> None:
+    begun = asyncio.Event()
+    told = Told()
+
+    async def hang(number: int) -> str:
+        begun.set()
+        await asyncio.Event().wait()
+        raise AssertionError("unreachable")
+
+    task = asyncio.create_task(retrying(AT_ONCE, hang, told, limit_s=60))
+    await begun.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert told == []
+
+
+async def test_pauses_grow_and_stay_below_the_cap(monkeypatch: pytest.MonkeyPatch) -> None:
+    pauses: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+
+    monkeypatch.setattr(retry, "asyncio", SimpleNamespace(timeout=asyncio.timeout, sleep=sleep))
+    _, attempt = failing(*[Transient("again")] * 6)
+    with pytest.raises(Transient):
+        await retrying(RetryPolicy(attempts=6, base_s=1, cap_s=5), attempt, Told(), limit_s=5)
+    assert len(pauses) == 5
+    for pause, ceiling in zip(pauses, [1, 2, 4, 5, 5], strict=True):
+        assert ceiling / 2 <= pause <= ceiling
+
+
+@given(st.integers(1, 60), st.floats(0, 1, exclude_max=True), st.floats(0, 10), st.floats(0, 60))
+def test_a_pause_is_between_half_of_its_ceiling_and_the_ceiling(
+    number: int, draw: float, base_s: float, cap_s: float
+) -> None:
+    policy = RetryPolicy(base_s=base_s, cap_s=cap_s)
+    ceiling = min(cap_s, base_s * 2 ** (number - 1))
+    pause = policy.pause_s(number, draw)
+    assert ceiling * 0.5 <= pause <= ceiling
+    assert policy.pause_s(number, 0) <= pause

@@ -1,0 +1,215 @@
+"""Messages to Slack: their exact texts, and that a Slack in trouble changes nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from async_s3_upload.notify import slack as notify
+from async_s3_upload.notify.slack import (
+    aws_trouble_text,
+    failure_text,
+    folder_trouble_text,
+    post,
+    success_text,
+)
+from tests.support.slack import HOOK_PATH, SlackListener, refused_url
+from tests.unit.conftest import Records
+
+
+@pytest.fixture(autouse=True)
+def _quick_and_direct(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(notify, "PAUSE_S", 0.01)
+    monkeypatch.setenv("no_proxy", "*")
+
+
+@pytest.fixture
+def listener() -> Iterator[SlackListener]:
+    with SlackListener() as found:
+        yield found
+
+
+@asynccontextmanager
+async def raw_server(*answers: bytes) -> AsyncIterator[str]:
+    """A webhook behind which each connection gets the next answer, whatever it says."""
+    left = list(answers)
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(left.pop(0) if len(left) > 1 else left[0])
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}{HOOK_PATH}SECRET"
+
+
+def test_success_of_two_runs_in_the_replaced_tool_s_words() -> None:
+    assert success_text(["run1", "run2"]) == (
+        ":white_check_mark:  *S3 Upload*: Successfully uploaded 2 runs\n\t\t• run1\n\t\t• run2"
+    )
+
+
+def test_success_of_one_run_is_no_plural() -> None:
+    assert success_text(["run1"]) == ":white_check_mark:  *S3 Upload*: Successfully uploaded 1 run\n\t\t• run1"
+
+
+def test_failures_in_the_replaced_tool_s_words() -> None:
+    assert failure_text(["run1"]) == ":x:  *S3 Upload*: Failed uploading 1 run\n\t\t• run1"
+    assert failure_text(["a", "b"]) == ":x:  *S3 Upload*: Failed uploading 2 runs\n\t\t• a\n\t\t• b"
+
+
+def test_trouble_is_a_warning_that_says_what_it_is() -> None:
+    text = aws_trouble_text("bucket b: there is no such bucket")
+    assert text.startswith(":warning:  *S3 Upload*: ")
+    assert text.endswith("bucket b: there is no such bucket")
+    text = folder_trouble_text(["/seq/1 cannot be read", "/seq/2 cannot be read"])
+    assert text.startswith(":warning:  *S3 Upload*: ")
+    assert text.endswith("\n\t\t• /seq/1 cannot be read\n\t\t• /seq/2 cannot be read")
+
+
+async def test_a_message_arrives_once_as_json_with_its_text(listener: SlackListener, records: Records) -> None:
+    text = success_text(["run1", "Lauf Ä • <2> & \\xff"])
+    assert await post(listener.url, text) is True
+    (message,) = listener.messages
+    assert message.payload == {"text": text}
+    assert message.headers["Content-Type"] == "application/json"
+    assert not [record for record in records.kept if record.name.startswith("async_s3_upload")]
+
+
+@pytest.mark.parametrize("status", [500, 503, 429])
+async def test_trouble_that_may_pass_is_tried_again(listener: SlackListener, status: int) -> None:
+    listener.status = [status, status, 200]
+    assert await post(listener.url, "text") is True
+    assert [message.answered for message in listener.messages] == [status, status, 200]
+
+
+async def test_a_slack_that_always_answers_500_is_given_up_and_logged_with_the_message(
+    listener: SlackListener, records: Records
+) -> None:
+    listener.status = 500
+    assert await post(listener.url, failure_text(["run1"])) is False
+    assert len(listener.messages) == notify.ATTEMPTS
+    (line,) = [record for record in records.kept if record.name == "async_s3_upload.notify.slack"]
+    assert line.levelname == "ERROR"
+    assert line.getMessage() == (
+        "Slack could not be told (it answered 500); the message was: :x: *S3 Upload*: Failed uploading 1 run • run1"
+    )
+
+
+@pytest.mark.parametrize("status", [400, 403, 404, 410])
+async def test_a_refusal_is_not_tried_again(listener: SlackListener, records: Records, status: int) -> None:
+    listener.status = status
+    assert await post(listener.url, "text") is False
+    assert len(listener.messages) == 1
+    assert f"it answered {status}" in records.text
+
+
+async def test_a_slack_that_hangs_is_given_up_in_time(
+    listener: SlackListener, records: Records, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(notify, "ATTEMPT_S", 0.1)
+    listener.hang_seconds = 30
+    began = time.monotonic()
+    assert await post(listener.url, "text") is False
+    assert time.monotonic() - began < 3
+    assert "no answer within" in records.text
+
+
+async def test_all_attempts_together_end_in_the_time_of_one_message(
+    listener: SlackListener, records: Records, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(notify, "TOTAL_S", 0.2)
+    monkeypatch.setattr(notify, "ATTEMPT_S", 30)
+    monkeypatch.setattr(notify, "ATTEMPTS", 1000)
+    listener.hang_seconds = 30
+    began = time.monotonic()
+    assert await post(listener.url, "text") is False
+    assert time.monotonic() - began < 3
+    assert "no answer within 0 s" in records.text
+
+
+async def test_pauses_count_towards_the_time_of_one_message(
+    listener: SlackListener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(notify, "TOTAL_S", 0.2)
+    monkeypatch.setattr(notify, "PAUSE_S", 30)
+    listener.status = 500
+    began = time.monotonic()
+    assert await post(listener.url, "text") is False
+    assert time.monotonic() - began < 3
+
+
+def test_one_message_takes_at_most_fifteen_seconds() -> None:
+    assert notify.TOTAL_S <= 15
+
+
+async def test_a_slack_that_is_down_is_given_up_and_logged(records: Records) -> None:
+    with refused_url() as url:
+        assert await post(url, "text") is False
+    assert "Slack could not be told (ClientConnectorError)" in records.text
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://[SECRET", "http://127.0.0.1:99999/SECRET", "ftp://127.0.0.1/SECRET", "http:///SECRET", "SECRET"],
+)
+async def test_an_address_that_makes_no_sense_is_logged_without_being_shown(url: str, records: Records) -> None:
+    assert await post(url, "text") is False
+    assert "Slack could not be told" in records.text
+    assert "SECRET" not in records.text
+
+
+@pytest.mark.parametrize("answer", [b"", b"\xff\xfe nonsense\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n"])
+async def test_an_answer_that_is_no_http_is_trouble(answer: bytes, records: Records) -> None:
+    async with raw_server(answer) as url:
+        assert await post(url, "text") is False
+    assert "Slack could not be told" in records.text
+
+
+async def test_a_redirect_is_not_followed_since_it_would_lose_the_message(records: Records) -> None:
+    moved = b"HTTP/1.1 302 Found\r\nLocation: /login\r\nContent-Length: 0\r\n\r\n"
+    async with raw_server(moved, b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok") as url:
+        assert await post(url, "text") is False
+    assert "it answered 302" in records.text
+
+
+async def test_the_webhook_s_address_reaches_no_log_whatever_goes_wrong(
+    listener: SlackListener, records: Records, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(notify, "ATTEMPT_S", 0.1)
+    with refused_url() as refused:
+        addresses = [listener.url, refused]
+        for status in (200, 302, 404, 500):
+            listener.status = status
+            await post(listener.url, "text")
+        listener.hang_seconds = 30
+        await post(listener.url, "text")
+        await post(refused, "text")
+    async with raw_server(b"nonsense\r\n\r\n") as url:
+        addresses.append(url)
+        await post(url, "text")
+    assert len([line for line in records.messages if "Slack could not be told" in line]) == 6
+    for address in addresses:
+        assert address not in records.text
+        assert address.rsplit("/", 1)[1] not in records.text
+    assert HOOK_PATH not in records.text
+
+
+async def test_the_end_of_the_command_is_not_held_up(listener: SlackListener) -> None:
+    listener.hang_seconds = 30
+    task = asyncio.create_task(post(listener.url, "text"))
+    await asyncio.to_thread(listener.wait_for, 1)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+def test_names_with_markup_characters_are_escaped_as_slack_wants_them() -> None:
+    assert slack.success_text(["a<b>&c"]).endswith("\n\t\t• a&lt;b&gt;&amp;c")
+    assert slack.aws_trouble_text("<x>").endswith("\t\t&lt;x&gt;")
