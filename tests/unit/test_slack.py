@@ -211,5 +211,5 @@ async def test_the_end_of_the_command_is_not_held_up(listener: SlackListener) ->
 
 
 def test_names_with_markup_characters_are_escaped_as_slack_wants_them() -> None:
-    assert slack.success_text(["a<b>&c"]).endswith("\n\t\t• a&lt;b&gt;&amp;c")
-    assert slack.aws_trouble_text("<x>").endswith("\t\t&lt;x&gt;")
+    assert notify.success_text(["a<b>&c"]).endswith("\n\t\t• a&lt;b&gt;&amp;c")
+    assert notify.aws_trouble_text("<x>").endswith("\t\t&lt;x&gt;")
