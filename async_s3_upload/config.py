@@ -53,6 +53,8 @@ def check_bucket_name(name: str) -> str:
         raise _problem("holds a character that no bucket name can hold")
     if "://" in name or "/" in name or any(c.isspace() for c in name):
         raise _problem(f'give the name of the bucket alone, without "s3://", slashes or spaces, not "{name}"')
+    if not re.fullmatch(r"[A-Za-z0-9._-]{1,255}", name):
+        raise _problem(f'a name of a bucket has letters, digits, ".", "_" and "-" only, not "{name}"')
     return name
 
 

@@ -17,6 +17,21 @@ def printable(name: str) -> str:
         return name.encode("utf-8", "backslashreplace").decode()
 
 
+def one_line(text: str) -> str:
+    r"""Return ``text`` with control characters written as ``\xNN``: a file's name cannot forge lines of a log.
+
+    >>> one_line("a" + chr(10) + "b")
+    'a\\x0ab'
+    """
+    if text.isprintable():
+        return text
+    return "".join(char if char == "\t" or not _is_control(char) else f"\\x{ord(char):02x}" for char in text)
+
+
+def _is_control(char: str) -> bool:
+    return ord(char) < 0x20 or 0x7F <= ord(char) < 0xA0
+
+
 def plural(count: int, noun: str) -> str:
     """Return e.g. ``1 file``, ``2 files``."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"

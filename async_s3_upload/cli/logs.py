@@ -11,6 +11,7 @@ from logging.handlers import TimedRotatingFileHandler
 
 from async_s3_upload.errors import LogDirError
 from async_s3_upload.state.run_logs import LOCKS, UPLOADS
+from async_s3_upload.text import one_line
 
 LOGGER = "async_s3_upload"
 LOG_FILE = "s3_upload.log"
@@ -68,10 +69,18 @@ def file_log(log_dir: str) -> Iterator[None]:
 @contextmanager
 def _handling(handler: logging.Handler) -> Iterator[None]:
     logger = logging.getLogger(LOGGER)
-    handler.setFormatter(logging.Formatter(FORMAT))
+    handler.setFormatter(_OneLine(FORMAT))
     logger.addHandler(handler)
     try:
         yield
     finally:
         logger.removeHandler(handler)
         handler.close()
+
+
+class _OneLine(logging.Formatter):
+    """One record is one line, whatever the names in it hold; only tracebacks follow on lines of their own."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the library's name
+        record.message = one_line(record.message)
+        return super().formatMessage(record)

@@ -14,7 +14,7 @@ import typer
 from async_s3_upload import __version__
 from async_s3_upload.cli.report import Report
 from async_s3_upload.errors import EXIT_CODES, UploadError, UsageError
-from async_s3_upload.text import plural
+from async_s3_upload.text import one_line, plural
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -180,9 +180,10 @@ def _json_on_failure(as_json: bool) -> Iterator[None]:
     """Print the JSON document also where the command cannot begin; the error itself goes on."""
     try:
         yield
-    except UploadError as error:
+    except Exception as error:
         if as_json:
-            _print_document(Report(problems=str(error).splitlines(), exit_code=error.exit_code))
+            code = error.exit_code if isinstance(error, UploadError) else 1
+            _print_document(Report(problems=str(error).splitlines(), exit_code=code))
         raise
 
 
@@ -200,7 +201,7 @@ def _finish(report: Report, *, as_json: bool, dry_run: bool) -> None:
         _print_document(report)
     elif dry_run:
         for row in report.rows:
-            typer.echo(row.as_line())
+            typer.echo(one_line(row.as_line()))
         if report.others:
             typer.echo(f"{plural(report.others, 'other sub-folder')} without a run")
         if not report.rows and not report.problems:

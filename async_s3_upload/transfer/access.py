@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 
 from async_s3_upload.errors import AwsAccessError
@@ -18,8 +19,11 @@ def choose_access(
     """Choose from the environment, with the options of the command line before it. Empty variables count as unset.
 
     Raises:
-        AwsAccessError: both ways at once, or half of a key pair.
+        AwsAccessError: both ways at once, half of a key pair, or a CA bundle that cannot be read.
     """
+    bundle = environ.get("AWS_CA_BUNDLE")
+    if bundle and not os.access(bundle, os.R_OK):
+        raise AwsAccessError(f"AWS_CA_BUNDLE names {bundle}, which cannot be read")
     default_profile = environ.get("AWS_DEFAULT_PROFILE") or None
     key = environ.get("AWS_ACCESS_KEY") or None
     secret = environ.get("AWS_SECRET_KEY") or None

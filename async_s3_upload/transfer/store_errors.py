@@ -96,7 +96,7 @@ def translated() -> Iterator[None]:
         raise _from_answer(error) from None
     except _CREDENTIALS as error:
         raise BadCredentials(f"no usable AWS credentials: {error}") from None
-    except aws.ParamValidationError as error:
+    except (aws.ParamValidationError, aws.InvalidRegionError) as error:
         raise Rejected(" ".join(str(error).split())) from None
     except _CONNECTION as error:
         raise Transient(f"connection trouble: {_text(error)}") from None

@@ -81,3 +81,8 @@ def test_secrets_are_no_part_of_the_access_s_text() -> None:
     environ = {"AWS_ACCESS_KEY": "ASIA1", "AWS_SECRET_KEY": "secret1", "AWS_SESSION_TOKEN": "token1"}
     text = repr(choose_access(environ))
     assert not any(secret in text for secret in ("ASIA1", "secret1", "token1"))
+
+
+def test_a_ca_bundle_that_is_not_there_is_named() -> None:
+    with pytest.raises(AwsAccessError, match=r"AWS_CA_BUNDLE names /nowhere/ca\.pem, which cannot be read"):
+        choose_access({"AWS_CA_BUNDLE": "/nowhere/ca.pem"})

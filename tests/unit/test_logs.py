@@ -172,3 +172,12 @@ def test_an_error_in_the_block_closes_the_file(
     with pytest.raises(ZeroDivisionError), file_log(str(log_dir)):
         _ = 1 / 0
     assert closed == [str(log_dir / LOG_FILE)]
+
+
+def test_a_name_with_a_line_break_stays_on_one_line(log_dir: Path, logger: logging.Logger) -> None:
+    prepare_log_dir(str(log_dir))
+    with file_log(str(log_dir)):
+        logger.error("failed: %s", "a\nERROR forged")
+    lines = (log_dir / LOG_FILE).read_text().splitlines()
+    assert len(lines) == 1
+    assert lines[0].endswith("failed: a\\x0aERROR forged")

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from async_s3_upload.text import duration_text, plural, printable, size_text
+from async_s3_upload.text import duration_text, one_line, plural, printable, size_text
 
 
 @pytest.mark.parametrize("name", ["", "plain", "with space", "Ärger", "日本", "back\\slash", "line\nend"])
@@ -100,3 +100,11 @@ def test_durations_are_written_in_the_unit_that_fits(seconds: float, text: str) 
 @given(st.floats(0, 1e7))
 def test_no_duration_shows_sixty_of_a_unit(seconds: float) -> None:
     assert "60" not in duration_text(seconds).split("h")[-1]
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [("plain ü 한", "plain ü 한"), ("a\nb", "a\\x0ab"), ("\x1b[31m\x7f\x9b", "\\x1b[31m\\x7f\\x9b"), ("a\tb", "a\tb")],
+)
+def test_control_characters_cannot_forge_lines(text: str, shown: str) -> None:
+    assert one_line(text) == shown
