@@ -8,13 +8,17 @@ DEMO_STAMP := $(VENV)/.installed-demo
 REALDATA ?= $(wildcard $(abspath ../shared/realdata))
 export REALDATA
 
+# What must not be wrong is covered by branches: deciding, remembering, planning.
+COVERAGE := --cov=async_s3_upload.runs --cov=async_s3_upload.state --cov=async_s3_upload.transfer.plan \
+	--cov-branch --cov-report=term --cov-fail-under=95
+
 .PHONY: demo test lint types imports check smoke install clean
 
 demo: $(DEMO_STAMP)
 	$(BIN)/async-s3-upload demo
 
 test: $(STAMP)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(COVERAGE)
 
 check: lint types imports
 
