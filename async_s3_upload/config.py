@@ -1,120 +1,62 @@
 """The config file of ``monitor``: read once, checked as a whole, frozen.
 
-The keys are those of the replaced tool ``s3_upload`` with their meaning, and a few of ours.
+The keys are those of the replaced tool ``s3_upload`` with their meaning, and ours.
 """
 
 from __future__ import annotations
 
-import difflib
 import json
 import logging
-import os
-import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
-from pydantic_core import ErrorDetails, PydanticCustomError
 
+from async_s3_upload.config_problems import json_type, place, sentence
+from async_s3_upload.config_values import (
+    AbsolutePath,
+    Regex,
+    Webhook,
+    account_number,
+    check_bucket_name,
+    check_remote_path,
+    empty_is_none,
+    level_number,
+    none_is_empty,
+    object_tags,
+    user_metadata,
+)
 from async_s3_upload.errors import ConfigError
-from async_s3_upload.text import printable
 
 DEFAULT_LOG_DIR = "/var/log/s3_upload"
 DEFAULT_MAX_AGE_HOURS = 72.0
 DEFAULT_CONCURRENCY = 16
+KIB = 1024
 
-
-def _problem(text: str) -> PydanticCustomError:
-    return PydanticCustomError("async_s3_upload", "{text}", {"text": text})
-
-
-def _absolute(path: str) -> str:
-    if "\0" in path:
-        raise _problem("must not contain a NUL character")
-    try:
-        os.fsencode(path)
-    except UnicodeEncodeError:
-        raise _problem("holds a character that no path can hold") from None
-    if not os.path.isabs(path):
-        raise _problem(f'must be an absolute path, not "{path}"')
-    return path
-
-
-def _is_utf8(text: str) -> bool:
-    """JSON can write halves of characters, surrogates that stand for nothing."""
-    return printable(text) == text
-
-
-def check_bucket_name(name: str) -> str:
-    """Return ``name`` where it can be a bucket's, else raise ValueError with the reason."""
-    if not name.strip():
-        raise _problem("must not be empty")
-    if not _is_utf8(name):
-        raise _problem("holds a character that no bucket name can hold")
-    if "://" in name or "/" in name or any(c.isspace() for c in name):
-        raise _problem(f'give the name of the bucket alone, without "s3://", slashes or spaces, not "{name}"')
-    if not re.fullmatch(r"[A-Za-z0-9._-]{1,255}", name):
-        raise _problem(f'a name of a bucket has letters, digits, ".", "_" and "-" only, not "{name}"')
-    return name
-
-
-def check_remote_path(path: str) -> str:
-    """Return ``path`` where it can be the start of a key, else raise ValueError with the reason."""
-    if not path:
-        raise _problem('must not be empty; "/" is the root of the bucket')
-    if path.startswith("s3://"):
-        raise _problem('must be a path inside the bucket, without "s3://"')
-    if not _is_utf8(path):
-        raise _problem("holds a character that no key can hold")
-    if any(part in (".", "..") for part in path.split("/")):
-        raise _problem(f'must not contain "." or ".." as a folder: "{path}"')
-    return path
-
-
-def _regex(text: str) -> re.Pattern[str]:
-    try:
-        return re.compile(text)
-    except re.error as error:
-        raise _problem(f'"{text}" is not a valid regular expression: {error}') from error
-    except (RecursionError, OverflowError) as error:
-        raise _problem(f"is not a usable regular expression: {type(error).__name__}") from error
-
-
-def _text_regex(value: object) -> object:
-    """A pattern given as text becomes compiled; everything else is left to the type check."""
-    return _regex(value) if isinstance(value, str) else value
-
-
-def _empty_is_none(value: object) -> object:
-    return None if value == "" else value
-
-
-def _none_is_empty(value: object) -> object:
-    return [] if value is None else value
-
-
-def _webhook(url: str) -> str:
-    # the value is a secret: it is never part of the message
-    if not re.match(r"https?://[^/\s]+", url) or any(c.isspace() for c in url):
-        raise _problem("must be a web address that starts with https:// (the value is not shown: it is a secret)")
-    return url
-
-
-def _log_level(value: object) -> object:
-    names = logging.getLevelNamesMapping()
-    if isinstance(value, str):
-        if value.strip().isdecimal():
-            return int(value)
-        if value.strip().upper() in names:
-            return names[value.strip().upper()]
-    elif isinstance(value, int) and not isinstance(value, bool) and value >= 0:
-        return value
-    raise _problem(f"must be a level's name (DEBUG, INFO, WARNING, ERROR, CRITICAL) or its number, not {value!r}")
-
-
-AbsolutePath = Annotated[str, AfterValidator(_absolute)]
-Regex = Annotated[re.Pattern[str], BeforeValidator(_text_regex)]
-Webhook = Annotated[Annotated[str, AfterValidator(_webhook)] | None, BeforeValidator(_empty_is_none)]
+StorageClass = Literal[
+    "STANDARD",
+    "STANDARD_IA",
+    "ONEZONE_IA",
+    "INTELLIGENT_TIERING",
+    "GLACIER_IR",
+    "GLACIER",
+    "DEEP_ARCHIVE",
+    "REDUCED_REDUNDANCY",
+    "OUTPOSTS",
+    "SNOW",
+    "EXPRESS_ONEZONE",
+]
+"""Values of x-amz-storage-class (AWS, PutObject)."""
+CannedAcl = Literal[
+    "private",
+    "public-read",
+    "public-read-write",
+    "authenticated-read",
+    "aws-exec-read",
+    "bucket-owner-read",
+    "bucket-owner-full-control",
+]
+"""Values of x-amz-acl (AWS, PutObject)."""
 
 
 class _Frozen(BaseModel):
@@ -123,7 +65,26 @@ class _Frozen(BaseModel):
     )
 
 
-class MonitorSection(_Frozen):
+class ObjectProperties(_Frozen):
+    """Properties that objects get; given for all, a section's own come first."""
+
+    storage_class: StorageClass | None = None
+    """Storage class; unset: the bucket's default."""
+    server_side_encryption: Literal["AES256", "aws:kms", "aws:kms:dsse"] | None = None
+    """Encryption in S3; unset: the bucket's default."""
+    kms_key_id: Annotated[str, Field(min_length=1)] | None = None
+    """KMS key, with ``server_side_encryption`` of ``aws:kms``; unset: the account's default key."""
+    acl: CannedAcl | None = None
+    """Canned ACL; unset: none is sent."""
+    expected_bucket_owner: Annotated[str, AfterValidator(account_number)] | None = None
+    """Account number (12 digits) that the bucket has to belong to."""
+    tags: Annotated[dict[str, str], AfterValidator(object_tags)] | None = None
+    """Object tags, at most 10."""
+    metadata: Annotated[dict[str, str], AfterValidator(user_metadata)] | None = None
+    """User metadata (x-amz-meta-...)."""
+
+
+class MonitorSection(ObjectProperties):
     """One entry of ``monitor``: where runs appear, which are wanted and where they go."""
 
     monitored_directories: Annotated[list[AbsolutePath], Field(min_length=1)]
@@ -132,13 +93,13 @@ class MonitorSection(_Frozen):
     """Name of the S3 bucket."""
     remote_path: Annotated[str, AfterValidator(check_remote_path)]
     """Start of the keys; ``/`` is the root of the bucket."""
-    sample_regex: Annotated[Regex | None, BeforeValidator(_empty_is_none)] = None
+    sample_regex: Annotated[Regex | None, BeforeValidator(empty_is_none)] = None
     """All samples of the sample sheet must match it (``re.search``), else the run is left."""
-    exclude_patterns: Annotated[list[Regex], BeforeValidator(_none_is_empty)] = []
+    exclude_patterns: Annotated[list[Regex], BeforeValidator(none_is_empty)] = []
     """Files whose full path one of these matches (``re.search``) are left out."""
 
 
-class Config(_Frozen):
+class Config(ObjectProperties):
     """The whole config file."""
 
     max_cores: Annotated[int, Field(ge=1)] | None = None
@@ -147,7 +108,7 @@ class Config(_Frozen):
     """Requests in flight per worker process (the replaced tool's threads per core)."""
     max_age: Annotated[float, Field(gt=0, allow_inf_nan=False)] = DEFAULT_MAX_AGE_HOURS
     """Hours since the mtime of RunInfo.xml after which a new run is no longer started."""
-    log_level: Annotated[int, BeforeValidator(_log_level)] = logging.INFO
+    log_level: Annotated[int, BeforeValidator(level_number)] = logging.INFO
     """Level of console and log file, as a name or number."""
     log_dir: AbsolutePath = DEFAULT_LOG_DIR
     """Folder of ``s3_upload.log``, the lock and ``uploads/`` (the run logs)."""
@@ -157,6 +118,22 @@ class Config(_Frozen):
     """Told of failures; falls back on the other."""
     checksum: Literal["crc64nvme", "none"] = "crc64nvme"
     """Checksum sent with each object; ``none`` for servers that cannot take one."""
+    verify_after_upload: bool = True
+    """Compare what S3 lists with what was sent before a run counts as completed."""
+    request_timeout: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 30.0
+    """Seconds that a request may take, beside the time for its bytes at ``min_rate``."""
+    min_rate: Annotated[int, Field(ge=KIB)] = 128 * KIB
+    """Bytes per second that a request must reach before it counts as stalled and is tried again."""
+    give_up_after_minutes: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 10.0
+    """Stop for this time (exit 3) when nothing at all succeeded for so long."""
+    abort_stale_uploads_days: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    """Abort multipart uploads under our prefixes that are older and that nothing will go on with; unset: never."""
+    use_accelerate_endpoint: bool = False
+    """Use S3 Transfer Acceleration."""
+    use_dualstack_endpoint: bool = False
+    """Use the IPv4 and IPv6 endpoints of S3."""
+    addressing_style: Literal["auto", "path", "virtual"] | None = None
+    """How the bucket stands in the address; unset: as ~/.aws/config says, else botocore's choice."""
     monitor: Annotated[list[MonitorSection], Field(min_length=1)]
     """At least one section."""
 
@@ -170,6 +147,28 @@ class Config(_Frozen):
         """Webhook for failures, or None."""
         return self.slack_alert_webhook or self.slack_log_webhook
 
+    def object_properties(self, section: MonitorSection) -> ObjectProperties:
+        """Return the properties for objects of a section: its own, else those given for all."""
+        chosen = {}
+        for name in ObjectProperties.model_fields:
+            own = getattr(section, name)
+            chosen[name] = getattr(self, name) if own is None else own
+        return ObjectProperties.model_construct(**chosen)
+
+
+def _known_keys(loc: Sequence[int | str]) -> Collection[str]:
+    return (MonitorSection if loc[0] == "monitor" and len(loc) > 1 else Config).model_fields
+
+
+def _contradictions(config: Config) -> Iterator[str]:
+    for number, section in enumerate(config.monitor):
+        chosen = config.object_properties(section)
+        if chosen.kms_key_id is not None and chosen.server_side_encryption not in ("aws:kms", "aws:kms:dsse"):
+            where = "" if section.kms_key_id is None else f"monitor[{number}]."
+            yield f'{where}kms_key_id: needs server_side_encryption "aws:kms" or "aws:kms:dsse"'
+    if config.use_accelerate_endpoint and config.addressing_style == "path":
+        yield 'use_accelerate_endpoint: does not go with addressing_style "path"'
+
 
 def read_config(path: str) -> Config:
     """Read and check the config file.
@@ -182,8 +181,9 @@ def read_config(path: str) -> Config:
         try:
             config = Config.model_validate(data)
         except ValidationError as error:
-            problems.extend(_sentence(details) for details in error.errors(include_url=False))
+            problems.extend(sentence(details, _known_keys) for details in error.errors(include_url=False))
         else:
+            problems.extend(_contradictions(config))
             if not problems:
                 return config
     raise ConfigError(path, problems)
@@ -205,10 +205,10 @@ def _load(path: str) -> tuple[object, list[str]]:
     except ValueError as error:  # a number of thousands of digits
         return None, [f"is not a usable config: {error}"]
     if not isinstance(data, dict):
-        return None, [f'must be a JSON object with keys such as "monitor", not {_json_type(data)}']
+        return None, [f'must be a JSON object with keys such as "monitor", not {json_type(data)}']
     places = dict(_objects(data, ())) if doubles else {}
     return data, [
-        f"{_place((*places[id(within)], key))}: is given twice in the same object"
+        f"{place((*places[id(within)], key))}: is given twice in the same object"
         for within, key in doubles
         if id(within) in places  # else it stands in a value that another replaced, and that one is named
     ]
@@ -238,66 +238,3 @@ def _objects(value: object, loc: tuple[int | str, ...]) -> Iterator[tuple[int, t
         inner = enumerate(value)
     for step, item in inner:
         yield from _objects(item, (*loc, step))
-
-
-def _place(loc: Sequence[int | str]) -> str:
-    text = ""
-    for step in loc:
-        if isinstance(step, int):
-            text += f"[{step}]"
-        else:
-            text += f".{step}" if text else step
-    return text
-
-
-def _json_type(value: object) -> str:
-    if value is None:
-        return "null"
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
-        return str(value)
-    names = {bool: "true/false", str: "text", list: "a list", dict: "an object"}
-    return names.get(type(value), type(value).__name__)
-
-
-def _unknown_key(loc: Sequence[int | str]) -> str:
-    known = list((MonitorSection if loc[0] == "monitor" and len(loc) > 1 else Config).model_fields)
-    close = difflib.get_close_matches(str(loc[-1]), known, n=1)
-    return "unknown key" + (f'; did you mean "{close[0]}"?' if close else f"; known are: {', '.join(known)}")
-
-
-_WANTED = {
-    "int_type": "must be a whole number",
-    "int_from_float": "must be a whole number",
-    "float_type": "must be a number",
-    "finite_number": "must be a finite number",
-    "string_type": "must be text",
-    "list_type": "must be a list",
-    "model_type": "must be an object",
-    "model_attributes_type": "must be an object",
-    "pattern_type": "must be a regular expression as text",
-    "dict_type": "must be an object",
-}
-
-
-def _sentence(details: ErrorDetails) -> str:
-    kind, loc = details["type"], details["loc"]
-    context = details.get("ctx", {})
-    if kind == "missing":
-        text = "is missing, it is required"
-    elif kind == "extra_forbidden":
-        text = _unknown_key(loc)
-    elif kind == "too_short":
-        text = "must not be an empty list"
-    elif kind in _WANTED:
-        text = f"{_WANTED[kind]}, not {_json_type(details['input'])}"
-    elif kind == "greater_than_equal":
-        text = f"must be at least {context['ge']}"
-    elif kind == "less_than_equal":
-        text = f"must be at most {context['le']}"
-    elif kind == "greater_than":
-        text = f"must be more than {context['gt']:g}"
-    elif kind == "literal_error":
-        text = f"must be {context['expected']}"
-    else:
-        text = details["msg"]
-    return f"{_place(loc)}: {text}"

@@ -14,6 +14,7 @@ EXIT_CODES: dict[int, str] = {
     1: "fatal: AWS access, a bucket, or the log folder",
     2: "usage or config error, or not a complete run",
     3: "some files or runs failed; they are tried again next time",
+    4: "verify found objects that are missing or different",
     130: "stopped by SIGINT, state kept",
     143: "stopped by SIGTERM, state kept",
 }

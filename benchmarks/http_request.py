@@ -1,6 +1,6 @@
 """HTTP requests as a sink sees them: heads are read, bodies are only counted."""
 
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 LINE_LIMIT = 64 * 1024
 
@@ -63,7 +63,7 @@ class Request:
         self._lower = self._text.lower()
         self.method, target, version = self._text.partition("\r\n")[0].split(" ")
         url = urlsplit(target)
-        self.query = parse_qs(url.query, keep_blank_values=True) if url.query else {}
+        self.query = dict(parse_qsl(url.query, keep_blank_values=True)) if url.query else {}
         self.bucket, _, self.key = url.path.lstrip("/").partition("/")
         self.close = version == "HTTP/1.0" or "close" in self.header("connection").lower()
         chunked = "chunked" in self.header("transfer-encoding").lower()

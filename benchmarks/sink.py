@@ -1,6 +1,6 @@
 """A loop-back S3 that reads whole bodies, drops them and counts them: the other end of a benchmark.
 
-It answers what an upload asks (HEAD bucket, PUT object, multipart create, part, complete and abort), and
+It answers what an upload asks (HEAD, PUT object, multipart create, part, complete and abort, LIST), and
 only after the whole body has been read: a server that answers early makes clients reconnect and falsifies
 the times. Signatures and checksums are not checked. Its own CPU time is among its counts (GET /__counts),
 so that a reader can tell how much of the machine the measuring took. By hand: ``python -m benchmarks.sink
@@ -19,12 +19,12 @@ from typing import Any, cast
 from urllib.parse import unquote
 from xml.sax.saxutils import escape
 
+from benchmarks.contents import Contents, Stored, document
 from benchmarks.http_request import LINE_LIMIT, Request
 
 COUNTS_PATH = "/__counts"
 _BUFFER_BYTES = 1024 * 1024
-_NAMESPACE = "http://s3.amazonaws.com/doc/2006-03-01/"
-_REASONS = {200: "OK", 204: "No Content", 400: "Bad Request", 501: "Not Implemented"}
+_REASONS = {200: "OK", 204: "No Content", 400: "Bad Request", 404: "Not Found", 501: "Not Implemented"}
 
 
 @dataclass(slots=True)
@@ -54,6 +54,7 @@ class Sink:
         self.counts = Counts()
         self.buffer = bytearray(_BUFFER_BYTES)  # one for all connections: what it holds is used up at once
         self.view = memoryview(self.buffer)
+        self.contents = Contents()
         self._serial = count(1)
 
     def answer(self, request: Request) -> bytes:
@@ -67,6 +68,13 @@ class Sink:
                 return self._put(request)
             case "HEAD", False, _:
                 return _response(200, headers="x-amz-bucket-region: us-east-1\r\n")
+            case "HEAD", True, _:
+                return self._head(request)
+            case "GET", False, {"list-type": "2"} as query:
+                after = unquote(query.get("continuation-token", ""))
+                return _response(200, self.contents.page(unquote(request.bucket), query.get("prefix", ""), after))
+            case "GET", False, {"uploads": _}:
+                return _response(200, document("ListMultipartUploadsResult", "<IsTruncated>false</IsTruncated>"))
             case "POST", True, {"uploads": _}:
                 return self._create(request)
             case "POST", True, {"uploadId": _}:
@@ -84,14 +92,25 @@ class Sink:
         return _response(400, _error(code), headers="Connection: close\r\n")
 
     def _put(self, request: Request) -> bytes:
+        size = request.payload_bytes
+        etag = f"{next(self._serial):032x}"
+        crc = request.header("x-amz-checksum-crc64nvme")
         if "partNumber" in request.query:
             self.counts.parts += 1
+            self.contents.uploads.setdefault(request.query["uploadId"], {})[int(request.query["partNumber"])] = size
         else:
             self.counts.objects += 1
-        self.counts.bytes += request.payload_bytes
-        crc = request.header("x-amz-checksum-crc64nvme")
+            self.contents.put(unquote(request.bucket), unquote(request.key), Stored(size, etag, crc))
+        self.counts.bytes += size
         checksum = f"x-amz-checksum-crc64nvme: {crc}\r\n" if crc else ""
-        return _response(200, headers=f'ETag: "{next(self._serial):032x}"\r\n{checksum}')
+        return _response(200, headers=f'ETag: "{etag}"\r\n{checksum}')
+
+    def _head(self, request: Request) -> bytes:
+        stored = self.contents.get(unquote(request.bucket), unquote(request.key))
+        if stored is None:
+            return _response(404)
+        crc = f"x-amz-checksum-crc64nvme: {stored.crc64nvme}\r\n" if stored.crc64nvme else ""
+        return _response(200, headers=f'ETag: "{stored.etag}"\r\n{crc}', length=stored.size)
 
     def _create(self, request: Request) -> bytes:
         self.counts.uploads_created += 1
@@ -101,9 +120,11 @@ class Sink:
 
     def _complete(self, request: Request) -> bytes:
         self.counts.objects += 1
-        return _response(
-            200, _document("CompleteMultipartUploadResult", request, ETag=f'"{next(self._serial):032x}-1"')
-        )
+        sizes = self.contents.uploads.pop(request.query["uploadId"], {})
+        etag = f"{next(self._serial):032x}-{len(sizes)}"
+        crc = request.header("x-amz-checksum-crc64nvme")
+        self.contents.put(unquote(request.bucket), unquote(request.key), Stored(sum(sizes.values()), etag, crc))
+        return _response(200, _document("CompleteMultipartUploadResult", request, ETag=f'"{etag}"'))
 
 
 class SinkProtocol(asyncio.BufferedProtocol):
@@ -170,16 +191,19 @@ class SinkProtocol(asyncio.BufferedProtocol):
             self._transport.close()
 
 
-def _response(status: int, body: str = "", *, headers: str = "", content_type: str = "application/xml") -> bytes:
-    length = "" if status == 204 else f"Content-Length: {len(body.encode())}\r\n"
+def _response(
+    status: int, body: str = "", *, headers: str = "", content_type: str = "application/xml", length: int | None = None
+) -> bytes:
+    """Return the bytes of an answer; ``length`` is that of an object whose bytes HEAD does not send."""
+    size = len(body.encode()) if length is None else length
+    length_line = "" if status == 204 else f"Content-Length: {size}\r\n"
     kind = f"Content-Type: {content_type}\r\n" if body else ""
-    return f"HTTP/1.1 {status} {_REASONS[status]}\r\n{kind}{length}{headers}\r\n{body}".encode()
+    return f"HTTP/1.1 {status} {_REASONS[status]}\r\n{kind}{length_line}{headers}\r\n{body}".encode()
 
 
 def _document(name: str, request: Request, **fields: str) -> str:
     inner = {"Bucket": unquote(request.bucket), "Key": unquote(request.key), **fields}
-    lines = "".join(f"<{field}>{escape(value)}</{field}>" for field, value in inner.items())
-    return f'<?xml version="1.0" encoding="UTF-8"?>\n<{name} xmlns="{_NAMESPACE}">{lines}</{name}>'
+    return document(name, "".join(f"<{field}>{escape(value)}</{field}>" for field, value in inner.items()))
 
 
 def _error(code: str) -> str:

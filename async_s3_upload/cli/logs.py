@@ -6,7 +6,7 @@ import logging
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from logging.handlers import TimedRotatingFileHandler
 
 from async_s3_upload.errors import LogDirError
@@ -44,6 +44,23 @@ def prepare_log_dir(log_dir: str) -> None:
         ) from error
 
 
+class _LogFile(TimedRotatingFileHandler):
+    """The log file; when it cannot be written that is said once, and the console goes on telling everything."""
+
+    _told = False
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
+        """Take the place of a traceback for each line."""
+        if not self._told:
+            self._told = True
+            sys.stderr.write(f"the log file cannot be written: {sys.exc_info()[1]}\n")
+
+    def close(self) -> None:
+        """Close; lines that a full disk did not take are lost."""
+        with suppress(OSError):
+            super().close()
+
+
 @contextmanager
 def console_log(level: int) -> Iterator[None]:
     """Log to the console for the block."""
@@ -58,11 +75,7 @@ def console_log(level: int) -> Iterator[None]:
 def file_log(log_dir: str) -> Iterator[None]:
     """Log to the file in ``log_dir`` for the block, beside the console."""
     path = os.path.join(log_dir, LOG_FILE)
-    with _handling(
-        TimedRotatingFileHandler(
-            path, when="midnight", backupCount=BACKUPS, encoding="utf-8", errors="backslashreplace"
-        )
-    ):
+    with _handling(_LogFile(path, when="midnight", backupCount=BACKUPS, encoding="utf-8", errors="backslashreplace")):
         yield
 
 

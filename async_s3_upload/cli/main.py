@@ -5,21 +5,21 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from async_s3_upload import __version__
+from async_s3_upload.cli.documents import json_on_failure, print_document, printed
+from async_s3_upload.cli.options import EXIT_CODE_HELP, AsJson, EndpointUrl, Profile, Region, state_folder
+from async_s3_upload.cli.proof_commands import cleanup, verify
 from async_s3_upload.cli.report import Report
-from async_s3_upload.errors import EXIT_CODES, UploadError, UsageError
+from async_s3_upload.errors import UploadError, UsageError
 from async_s3_upload.text import one_line, plural
 
 if TYPE_CHECKING:
     from types import FrameType
-
-EXIT_CODE_HELP = "\b\nExit codes:\n" + "\n".join(f"  {code:<4} {text}" for code, text in EXIT_CODES.items())
 
 app = typer.Typer(
     name="async-s3-upload",
@@ -37,7 +37,6 @@ app = typer.Typer(
 )
 
 DEBUG_VARIABLE = "ASYNC_S3_UPLOAD_DEBUG"
-JSON_HELP = "Print one JSON document on stdout; everything else goes to stderr."
 
 
 def _show_version(wanted: bool) -> None:
@@ -66,13 +65,13 @@ def monitor(
         bool,
         typer.Option("--dry-run", help="Tell for every run found what would happen and why; change nothing."),
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help=JSON_HELP)] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Look for completed runs in the monitored folders once and upload those that are wanted."""
     from async_s3_upload.cli.monitor import run_monitor
     from async_s3_upload.config import read_config
 
-    with _json_on_failure(as_json):
+    with json_on_failure(as_json):
         report = run_monitor(read_config(config), os.environ, dry_run=dry_run)
     _finish(report, as_json=as_json, dry_run=dry_run)
 
@@ -115,12 +114,10 @@ def upload(
             show_default="the user state folder",
         ),
     ] = None,
-    endpoint_url: Annotated[
-        str | None, typer.Option("--endpoint-url", metavar="URL", help="S3 server other than AWS.")
-    ] = None,
-    profile: Annotated[str | None, typer.Option("--profile", metavar="NAME", help="Profile of ~/.aws to use.")] = None,
-    region: Annotated[str | None, typer.Option("--region", metavar="NAME", help="AWS region.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help=JSON_HELP)] = False,
+    endpoint_url: EndpointUrl = None,
+    profile: Profile = None,
+    region: Region = None,
+    as_json: AsJson = False,
 ) -> None:
     """Upload one run folder now; given again, it sends only what is new or changed."""
     import logging
@@ -136,7 +133,7 @@ def upload(
     from async_s3_upload.transfer.cores import available_cores
     from async_s3_upload.transfer.messages import Limits
 
-    with _json_on_failure(as_json):
+    with json_on_failure(as_json):
         checked_destination(bucket, remote_path, endpoint_url)
         request = UploadRequest(
             run_path=run_folder_path(local_path),
@@ -147,7 +144,7 @@ def upload(
             resources=Resources(
                 cores or available_cores(),
                 Limits(concurrency=concurrency, checksum=checksum),
-                os.path.abspath(log_dir) if log_dir else _state_folder(),
+                os.path.abspath(log_dir) if log_dir else state_folder(),
                 logging.INFO,
             ),
             endpoint_url=endpoint_url,
@@ -158,6 +155,10 @@ def upload(
     _finish(report, as_json=as_json, dry_run=dry_run)
 
 
+app.command(epilog=EXIT_CODE_HELP)(verify)
+app.command(epilog=EXIT_CODE_HELP)(cleanup)
+
+
 @app.command()
 def demo() -> None:
     """Show the main job on made-up runs and an embedded S3 server."""
@@ -166,39 +167,9 @@ def demo() -> None:
     raise typer.Exit(show())
 
 
-def _state_folder() -> str:
-    from platformdirs import user_state_path
-
-    try:
-        return str(user_state_path("async-s3-upload"))
-    except RuntimeError as error:
-        raise UsageError("this user has no home folder for the logs: name one with --log-dir") from error
-
-
-@contextmanager
-def _json_on_failure(as_json: bool) -> Iterator[None]:
-    """Print the JSON document also where the command cannot begin; the error itself goes on."""
-    try:
-        yield
-    except Exception as error:
-        if as_json:
-            code = error.exit_code if isinstance(error, UploadError) else 1
-            _print_document(Report(problems=str(error).splitlines(), exit_code=code))
-        raise
-
-
-_documents: list[str] = []
-"""What was printed on stdout as JSON: one document at most."""
-
-
-def _print_document(report: Report) -> None:
-    _documents.append(report.as_json())
-    typer.echo(_documents[-1])
-
-
 def _finish(report: Report, *, as_json: bool, dry_run: bool) -> None:
     if as_json:
-        _print_document(report)
+        print_document(report)
     elif dry_run:
         for row in report.rows:
             typer.echo(one_line(row.as_line()))
@@ -223,8 +194,8 @@ def run(arguments: Sequence[str]) -> int:
         app(list(arguments), standalone_mode=True)
     except SystemExit as leaving:
         code = leaving.code if isinstance(leaving.code, int) else 1
-        if code == UsageError.exit_code and "--json" in arguments and not _documents:
-            _print_document(Report(problems=["the command line cannot be understood, see stderr"], exit_code=code))
+        if code == UsageError.exit_code and "--json" in arguments and not printed():
+            print_document(Report(problems=["the command line cannot be understood, see stderr"], exit_code=code))
         return code
     except UploadError as error:
         sys.stderr.write(f"error: {error}\n")

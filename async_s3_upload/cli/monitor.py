@@ -9,10 +9,13 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from async_s3_upload.cli.cleanup import sweep
 from async_s3_upload.cli.logs import LOCK_FILE, console_log, file_log, prepare_log_dir
 from async_s3_upload.cli.report import Report, RunRow
 from async_s3_upload.cli.session import (
+    Ending,
     Resources,
+    access_for,
     alert_webhook,
     require_buckets,
     tell,
@@ -21,7 +24,7 @@ from async_s3_upload.cli.session import (
 )
 from async_s3_upload.cli.signals import Interruption
 from async_s3_upload.cli.uploading import RunTask, preview
-from async_s3_upload.config import Config, MonitorSection
+from async_s3_upload.config import Config, MonitorSection, ObjectProperties
 from async_s3_upload.errors import AwsAccessError, Interrupted, UploadError
 from async_s3_upload.notify import slack
 from async_s3_upload.runs.completion import RunFolder
@@ -31,9 +34,8 @@ from async_s3_upload.runs.selection import Decision, Remembered, Rules, decide
 from async_s3_upload.state.lock import AlreadyRunning, exclusive
 from async_s3_upload.state.run_logs import Identity, RunLogs
 from async_s3_upload.text import plural, printable
-from async_s3_upload.transfer.access import choose_access
 from async_s3_upload.transfer.cores import available_cores
-from async_s3_upload.transfer.messages import Limits
+from async_s3_upload.transfer.messages import Limits, ObjectSettings
 
 log = logging.getLogger(__name__)
 
@@ -63,13 +65,12 @@ def survey(config: Config, now: float) -> Survey:
     result = Survey([], [], [], [], 0)
     seen: set[Identity] = set()
     for section in config.monitor:
-        rules = Rules(section.sample_regex, config.max_age)
         for folder in section.monitored_directories:
             found = find_runs(folder)
             result.problems += found.problems
             result.others += found.others
             for run in found.runs:
-                task, decision = _judge(run, section, rules, logs, result.torn_logs, now)
+                task, decision = _judge(run, section, config, logs, result.torn_logs, now)
                 if not decision.wanted:
                     row = task.row()
                     row.state = "skipped"
@@ -83,7 +84,7 @@ def survey(config: Config, now: float) -> Survey:
 
 
 def _judge(
-    run: RunFolder, section: MonitorSection, rules: Rules, logs: RunLogs, torn_logs: list[str], now: float
+    run: RunFolder, section: MonitorSection, config: Config, logs: RunLogs, torn_logs: list[str], now: float
 ) -> tuple[RunTask, Decision]:
     identity = Identity(run.path, section.bucket, section.remote_path)
     memory = logs.find(identity)
@@ -94,8 +95,22 @@ def _judge(
         remembered = "uploaded" if memory.log.completed else "partial"
     elif memory.problem is not None:
         remembered = "partial"
-    decision = decide(run, remembered, rules, now, read_samples)
-    return RunTask(identity, section.exclude_patterns, decision.reason, decision.detail), decision
+    decision = decide(run, remembered, Rules(section.sample_regex, config.max_age), now, read_samples)
+    settings = object_settings(config.object_properties(section))
+    return RunTask(identity, section.exclude_patterns, decision.reason, decision.detail, settings), decision
+
+
+def object_settings(properties: ObjectProperties) -> ObjectSettings:
+    """Return the properties of the config as the workers take them."""
+    return ObjectSettings(
+        storage_class=properties.storage_class,
+        server_side_encryption=properties.server_side_encryption,
+        kms_key_id=properties.kms_key_id,
+        acl=properties.acl,
+        expected_bucket_owner=properties.expected_bucket_owner,
+        tags=tuple((properties.tags or {}).items()),
+        metadata=tuple((properties.metadata or {}).items()),
+    )
 
 
 def run_monitor(config: Config, environ: Mapping[str, str], *, dry_run: bool) -> Report:
@@ -147,8 +162,10 @@ class _Round:
         return found
 
     async def _check_access(self) -> None:
-        self._access = choose_access(self._environ)
-        await require_buckets(self._access, sorted({section.bucket for section in self._config.monitor}))
+        config = self._config
+        self._access = access_for(self._environ, config)
+        buckets = sorted({section.bucket for section in config.monitor})
+        await require_buckets(self._access, buckets, config.request_timeout)
 
     async def dry_run(self) -> Report:
         """Tell what a round would do; changes nothing and tells nobody."""
@@ -204,29 +221,38 @@ class _Round:
         rows: list[RunRow] = []
         resources = Resources(
             min(config.max_cores or available_cores(), available_cores()),
-            Limits(concurrency=config.max_threads, checksum=config.checksum),
+            Limits(
+                concurrency=config.max_threads,
+                request_base_s=config.request_timeout,
+                min_rate=config.min_rate,
+                checksum=config.checksum,
+            ),
             config.log_dir,
             config.log_level,
+            config.verify_after_upload,
+            config.give_up_after_minutes * 60,
         )
-        doom = None
+        ending = Ending()
         try:
             if found.tasks:
-                doom = await upload_all(found.tasks, self._access, resources, self._interruption, rows)
+                ending = await upload_all(found.tasks, self._access, resources, self._interruption, rows)
         finally:
             report.rows[:0] = rows
-        await self._tell_outcome(doom)
-        if doom:
+        await self._tell_outcome(ending)
+        if not ending.doom:
+            await sweep(config, self._access)
+        if ending.doom:
             report.exit_code = 1
         elif report.with_state("partial") or found.problems:
             report.exit_code = 3
 
-    async def _tell_outcome(self, doom: str | None) -> None:
+    async def _tell_outcome(self, ending: Ending) -> None:
         uploaded, failed = self._report.with_state("uploaded"), self._report.with_state("partial")
         log.info("done: %s uploaded, %d failed", plural(len(uploaded), "run"), len(failed))
-        if doom:
-            log.error("%s", doom)
-            self._report.problems.append(doom)
-            await tell(self._alert, slack.aws_trouble_text(doom))
+        for trouble in filter(None, (ending.doom, ending.gave_up)):
+            log.error("%s", trouble)
+            self._report.problems.append(trouble)
+            await tell(self._alert, slack.aws_trouble_text(trouble))
         if uploaded:
             await tell(self._config.log_webhook, slack.success_text(uploaded))
         if failed:

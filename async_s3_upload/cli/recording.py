@@ -1,25 +1,42 @@
-"""Keeps the run log in step with what the workers report."""
+"""Keeps run log and journal in step with what the workers report."""
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import time
-from collections.abc import Collection
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from async_s3_upload.errors import LogDirError
-from async_s3_upload.state.run_log import FileRecord, RunLog, write_run_log
+from async_s3_upload.state.journal import OpenUpload, PartRecord
+from async_s3_upload.state.run_log import FileRecord
+from async_s3_upload.state.run_state import RunState
 from async_s3_upload.text import printable, size_text
-from async_s3_upload.transfer.messages import BytesSent, FileDone, FileFailed
-from async_s3_upload.transfer.plan import Job
+from async_s3_upload.transfer.messages import (
+    FileDone,
+    FileFailed,
+    FileItem,
+    KnownPart,
+    KnownUpload,
+    Note,
+    PartDone,
+    TransferEvent,
+    UploadBegun,
+    UploadGone,
+)
+from async_s3_upload.transfer.plan import Job, is_multipart
 
 log = logging.getLogger(__name__)
 
-SAVE_EVERY_S = 3.0
-SAVE_SHARE = 20
-"""The log of a big run takes longer to write: it is written so seldom that it costs at most 1/20 of the time."""
+SNAPSHOT_EVERY_S = 3.0
+SNAPSHOT_SHARE = 20
+"""The log of a big run takes longer to write: it is written so seldom that it costs 1/20 of the time at most."""
 PROGRESS_EVERY_S = 30.0
+TICK_S = 0.5
 
 
 def now_text() -> str:
@@ -27,86 +44,165 @@ def now_text() -> str:
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-class Recorder:
-    """Takes the events of one job into its run log and writes that from time to time.
+def known_upload(upload: OpenUpload) -> KnownUpload:
+    """Return a remembered upload as the workers take it."""
+    return KnownUpload(
+        upload.upload_id,
+        upload.size,
+        upload.mtime_ns,
+        upload.inode,
+        upload.part_size,
+        upload.with_checksum,
+        tuple(KnownPart(part.number, part.size, part.etag, part.crc64nvme) for _, part in sorted(upload.parts.items())),
+    )
 
-    ``failures`` maps names to reasons, those known before the job included; ``done_files`` and ``done_bytes``
-    count what this job sent.
+
+def _nothing() -> None:
+    """Stand in until there is something to stop."""
+
+
+class Recorder:
+    """Takes the events of a run's jobs into its state, and writes that from time to time.
+
+    ``failures`` maps names to reasons; those of ``changed`` may succeed with a new plan. ``sent_files`` and
+    ``sent_bytes`` count what was sent. ``trouble`` is set when the state can no longer be written: then
+    ``on_trouble`` was called, once.
     """
 
-    def __init__(self, run_log: RunLog, path: str, job: Job, failures: dict[str, str]) -> None:
-        self.log = run_log
+    def __init__(self, state: RunState, failures: dict[str, str]) -> None:
+        self.state = state
         self.failures = dict(failures)
-        self.done_files = 0
-        self.done_bytes = 0
-        self._path = path
-        self._job = job
-        self._part_bytes = 0
-        self._saved_at = self._told_at = time.monotonic()
-        self._save_pause_s = SAVE_EVERY_S
+        self.changed: set[str] = set()
+        self.sent_files = 0
+        self.sent_bytes = 0
+        self.trouble: LogDirError | None = None
+        self._job: Job
+        self._stop: Callable[[], None] = _nothing
+        self._told_at = time.monotonic()
+        self._snapshot_at = time.monotonic()
+        self._snapshot_pause_s = SNAPSHOT_EVERY_S
         for name, reason in failures.items():
-            self._tell_failure(name, reason)
+            self.fail(name, reason)
 
-    def take(self, event: FileDone | FileFailed | BytesSent) -> None:
-        """Take one event; linear in the number of events, whatever the size of the run."""
+    def begin(self, job: Job) -> None:
+        """Expect the events of ``job``; the uploads it may begin are in the journal before it starts."""
+        self._job = job
+        planned = {
+            name: item.key
+            for name, item in zip(job.names, job.items, strict=True)
+            if is_multipart(item.size) and item.known is None
+        }
+        self.state.plan(planned)
+        self.state.flush()
+        if planned:  # also a machine that loses its power must not forget what it was about to begin
+            self.state.sync()
+
+    @asynccontextmanager
+    async def writing(self, stop: Callable[[], None]) -> AsyncIterator[None]:
+        """Write the state in the background of the block; ``stop()`` is called if it cannot be written."""
+        self._stop = stop
+        ticker = asyncio.create_task(self._tick())
+        try:
+            yield
+        finally:
+            ticker.cancel()
+            with suppress(asyncio.CancelledError):
+                await ticker
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(TICK_S)
+            try:
+                if self.state.sync_due():
+                    await asyncio.to_thread(self.state.sync)
+                if time.monotonic() - self._snapshot_at >= self._snapshot_pause_s:
+                    self._snapshot()
+            except LogDirError as error:
+                self._note_trouble(error)
+            self._tell_progress()
+
+    def _snapshot(self) -> None:
+        began = time.monotonic()
+        self.state.snapshot(now_text())
+        self._snapshot_at = time.monotonic()
+        self._snapshot_pause_s = max(SNAPSHOT_EVERY_S, SNAPSHOT_SHARE * (self._snapshot_at - began))
+
+    def _note_trouble(self, error: LogDirError) -> None:
+        if self.trouble is None:
+            self.trouble = error
+            log.error("%s; the upload stops, what was recorded before is kept", error)
+            self._stop()
+
+    def take(self, event: TransferEvent) -> None:
+        """Take one event; the cost does not depend on the size of the run."""
+        self._apply(event)
+        try:
+            self.state.flush()
+        except LogDirError as error:
+            self._note_trouble(error)
+
+    def _apply(self, event: TransferEvent) -> None:
+        state = self.state
+        if isinstance(event, Note):
+            state.note(event.text)
+            return
+        name = self._job.names[event.number]
         if isinstance(event, FileDone):
-            name = self._job.names[event.number]
-            self.log.files[name] = FileRecord(event.etag, event.size, event.mtime_ns, event.crc64nvme, now_text())
-            self.done_files += 1
-            self.done_bytes += event.size
+            record = FileRecord(event.etag, event.size, event.mtime_ns, event.crc64nvme, now_text(), event.part_size)
+            state.record(name, record)
+            self._settle(name)
+            self.sent_files += bool(event.sent) or not event.size
+            if not is_multipart(event.size):
+                self.sent_bytes += event.sent
         elif isinstance(event, FileFailed):
-            name = self._job.names[event.number]
-            self.failures[name] = event.error
-            self._tell_failure(name, event.error)
-        else:
-            self._part_bytes += event.count
-        self._sometimes()
+            self._settle(name)
+            if event.kind == "changed":
+                self.changed.add(name)
+                self.failures[name] = event.error
+                log.warning("%s: %s", printable(os.path.join(state.log.run_path, name)), event.error)
+            else:
+                self.fail(name, event.error)
+        elif isinstance(event, PartDone):
+            part = event.part
+            state.part_done(name, event.upload_id, PartRecord(part.number, part.size, part.etag, part.crc64nvme))
+            self.sent_bytes += part.size
+        elif isinstance(event, UploadBegun):
+            item = self._job.items[event.number]
+            upload = OpenUpload(
+                item.key,
+                event.upload_id,
+                item.size,
+                item.mtime_ns,
+                item.inode,
+                event.part_size,
+                event.with_checksum,
+            )
+            state.upload_begun(name, upload)
+        elif isinstance(event, UploadGone):
+            state.upload_gone(name, event.upload_id)
 
-    def _tell_failure(self, name: str, reason: str) -> None:
-        log.error("failed: %s: %s", printable(os.path.join(self.log.run_path, name)), reason)
+    def refreshed(self, item: FileItem) -> FileItem:
+        """Return the item to be sent again after its worker died: its upload goes on with the parts that arrived."""
+        upload = self.state.uploads.get(self._job.names[item.number])
+        return replace(item, known=known_upload(upload) if upload else None, stray=is_multipart(item.size))
 
-    def _sometimes(self) -> None:
-        now = time.monotonic()
-        if now - self._saved_at >= self._save_pause_s:
-            self._save_if_possible()
-        if now - self._told_at >= PROGRESS_EVERY_S:
-            self._told_at = now
+    def _settle(self, name: str) -> None:
+        self.failures.pop(name, None)
+        self.changed.discard(name)
+
+    def fail(self, name: str, reason: str) -> None:
+        """Note that a file is not in S3, for a reason that another try of this start would not change."""
+        self.failures[name] = reason
+        log.error("failed: %s: %s", printable(os.path.join(self.state.log.run_path, name)), reason)
+
+    def _tell_progress(self) -> None:
+        if time.monotonic() - self._told_at >= PROGRESS_EVERY_S:
+            self._told_at = time.monotonic()
             log.info(
                 "%s: %s of %s files sent, %s of %s",
-                printable(self.log.run_id),
-                f"{self.done_files:,}",
+                printable(self.state.log.run_id),
+                f"{self.sent_files:,}",
                 f"{len(self._job.items):,}",
-                size_text(max(self.done_bytes, self._part_bytes)),
+                size_text(self.sent_bytes),
                 size_text(self._job.total_bytes),
             )
-
-    def _save_if_possible(self) -> None:
-        try:
-            self.save()
-        except LogDirError as error:
-            self._saved_at = time.monotonic()
-            log.error("%s; the upload goes on", error)
-
-    def save(self) -> None:
-        """Write the run log now.
-
-        Raises:
-            LogDirError: it cannot be written; what was written before is intact.
-        """
-        began = time.monotonic()
-        self.log.updated_at = now_text()
-        try:
-            write_run_log(self.log, self._path)
-        except OSError as error:
-            raise LogDirError(f"run log {self._path} cannot be written: {error.strerror or error}") from error
-        self._saved_at = time.monotonic()
-        self._save_pause_s = max(SAVE_EVERY_S, SAVE_SHARE * (self._saved_at - began))
-
-    def finish(self, expected: Collection[str]) -> None:
-        """Note the end of the job, complete or not, and write the run log.
-
-        Raises:
-            LogDirError: as ``save``.
-        """
-        self.log.finish(expected, self.failures, now_text())
-        self.save()

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import logging
-import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
 
 from async_s3_upload.cli.report import RunRow
 from async_s3_upload.cli.signals import Interruption
 from async_s3_upload.cli.uploading import RunTask, Uploader
+from async_s3_upload.config import Config
 from async_s3_upload.errors import AwsAccessError, Interrupted, UploadError
 from async_s3_upload.notify import slack
 from async_s3_upload.state.run_logs import RunLogs
-from async_s3_upload.text import plural
-from async_s3_upload.transfer.coordinator import Coordinator
+from async_s3_upload.text import plural, printable
+from async_s3_upload.transfer.access import choose_access
+from async_s3_upload.transfer.coordinator import GIVE_UP_S, Coordinator
 from async_s3_upload.transfer.messages import AwsAccess, Limits, WorkerSettings
-from async_s3_upload.transfer.preflight import check_buckets, likely_cause, open_s3
-from async_s3_upload.transfer.store import StoreError
+from async_s3_upload.transfer.preflight import CHECK_LIMIT_S, CONTROL_LIMIT_S, check_buckets, likely_cause, open_s3
+from async_s3_upload.transfer.store import ObjectStore, StoreError
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +32,8 @@ class Resources:
     limits: Limits
     log_dir: str
     log_level: int
+    verify: bool = True
+    give_up_s: float = GIVE_UP_S
 
 
 def alert_webhook(configured: str | None, environ: Mapping[str, str]) -> str | None:
@@ -43,20 +47,52 @@ async def tell(webhook: str | None, text: str) -> None:
         await slack.post(webhook, text)
 
 
-async def require_buckets(access: AwsAccess, buckets: Sequence[str]) -> None:
-    """Return if the credentials resolve and each bucket answers.
+def access_for(
+    environ: Mapping[str, str],
+    config: Config | None,
+    *,
+    profile: str | None = None,
+    endpoint_url: str | None = None,
+    region: str | None = None,
+) -> AwsAccess:
+    """Return how to reach S3: options first, then environment, then what the config says about addresses.
+
+    Raises:
+        AwsAccessError: both ways of authentication at once, or half of a key pair.
+    """
+    access = choose_access(environ, profile=profile, endpoint_url=endpoint_url, region=region)
+    if config is None:
+        return access
+    return replace(
+        access,
+        use_accelerate_endpoint=config.use_accelerate_endpoint,
+        use_dualstack_endpoint=config.use_dualstack_endpoint,
+        addressing_style=config.addressing_style,
+    )
+
+
+async def require_buckets(access: AwsAccess, buckets: Sequence[str], limit_s: float = CHECK_LIMIT_S) -> None:
+    """Return if the credentials resolve and each bucket answers within ``limit_s`` seconds.
 
     Raises:
         AwsAccessError: naming each bucket that does not, with the likely cause.
     """
     log.info("checking access to %s: %s", plural(len(buckets), "bucket"), ", ".join(buckets))
     try:
-        troubles = await check_buckets(open_s3(access), buckets)
+        troubles = await check_buckets(open_s3(access), buckets, min(limit_s, CHECK_LIMIT_S))
     except StoreError as error:
         raise AwsAccessError(likely_cause(error)) from error
     if troubles:
         lines = [f"bucket {bucket}: {trouble}" for bucket, trouble in troubles.items()]
         raise AwsAccessError("; ".join(lines))
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """Why not everything could be tried: ``doom`` for good (a bucket takes nothing more), ``gave_up`` for now."""
+
+    doom: str | None = None
+    gave_up: str | None = None
 
 
 async def upload_all(
@@ -65,29 +101,50 @@ async def upload_all(
     resources: Resources,
     interruption: Interruption,
     rows: list[RunRow],
-) -> str | None:
-    """Upload the runs in order and append a row for each that was begun to ``rows``.
+) -> Ending:
+    """Upload the runs in order and append a row for each to ``rows``.
 
-    Returns the reason why a bucket takes nothing more, if that happened; runs to other buckets went on.
+    When a bucket takes nothing more, runs to other buckets go on.
 
     Raises:
         UploadError: the command cannot go on; Interrupted after a signal. The state is kept.
     """
     settings = WorkerSettings(access, resources.limits, resources.log_level)
-    async with Coordinator(settings, resources.cores) as coordinator:
-        uploader = Uploader(coordinator, RunLogs(resources.log_dir))
+    async with (
+        control_store(access, 2 * resources.limits.request_base_s) as control,
+        Coordinator(settings, resources.cores, resources.give_up_s) as coordinator,
+    ):
+        uploader = Uploader(coordinator, control, RunLogs(resources.log_dir), verify=resources.verify)
         with interruption.softly(coordinator.stop):
             for number, task in enumerate(tasks, 1):
-                if task.identity.bucket in uploader.doomed:
+                reason = uploader.gave_up or uploader.doomed.get(task.identity.bucket)
+                if reason:
                     row = task.row()
-                    row.detail = "not begun: " + uploader.doomed[task.identity.bucket]
+                    row.detail = "not begun: " + reason
                 else:
-                    log.info("run %d of %d: %s", number, len(tasks), os.path.basename(task.identity.run_path))
+                    log.info("run %d of %d: %s", number, len(tasks), printable(task.identity.run_id))
                     row = await uploader.upload(task)
                 rows.append(row)
                 if interruption.signal_number is not None:
                     raise Interrupted(interruption.signal_number)
-    return "\n".join(uploader.doomed.values()) or None
+    return Ending("; ".join(uploader.doomed.values()) or None, uploader.gave_up)
+
+
+@asynccontextmanager
+async def control_store(access: AwsAccess, limit_s: float = CONTROL_LIMIT_S) -> AsyncIterator[ObjectStore]:
+    """Open a store for the few requests that carry no bytes; a page of a listing has ``limit_s`` seconds.
+
+    Raises:
+        AwsAccessError: there are no credentials.
+    """
+    try:
+        store = await open_s3(access, limit_s).__aenter__()
+    except StoreError as error:
+        raise AwsAccessError(likely_cause(error)) from error
+    try:
+        yield store
+    finally:
+        await store.__aexit__(None, None, None)
 
 
 def trouble_code(error: UploadError) -> int:

@@ -21,7 +21,7 @@ from async_s3_upload.cli.session import (
 )
 from async_s3_upload.cli.signals import Interruption
 from async_s3_upload.cli.uploading import RunTask, preview
-from async_s3_upload.config import check_bucket_name, check_remote_path
+from async_s3_upload.config_values import check_bucket_name, check_remote_path
 from async_s3_upload.errors import AwsAccessError, NotACompleteRun, UploadError, UsageError
 from async_s3_upload.notify import slack
 from async_s3_upload.runs.completion import RUN_INFO, TERMINATION_FILES, look_at
@@ -192,8 +192,8 @@ class _Command:
     async def _upload(self) -> None:
         await self._check_access()
         rows: list[RunRow] = self.report.rows
-        doom = await upload_all([self._planned()], self._access, self._request.resources, self._interruption, rows)
-        if doom:
-            raise AwsAccessError(doom)
+        ending = await upload_all([self._planned()], self._access, self._request.resources, self._interruption, rows)
+        if ending.doom:
+            raise AwsAccessError(ending.doom)
         if self.report.with_state("partial"):
             self.report.exit_code = 3

@@ -22,11 +22,12 @@ NOT_UTF8 = "the file name is not valid UTF-8, S3 keys have to be: rename the fil
 
 @dataclass(frozen=True, slots=True)
 class LocalFile:
-    """One regular file: ``name`` relative to the run folder, ``size`` in bytes, ``mtime_ns`` as os.stat gives it."""
+    """One regular file: ``name`` relative to the run folder; ``size`` (bytes), ``mtime_ns``, ``inode`` from os.stat."""
 
     name: str
     size: int
     mtime_ns: int
+    inode: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +147,7 @@ class _Scanner:
         if not name.isascii() and not _is_utf8(name):
             self._fail(name, NOT_UTF8)
         else:
-            self._scan.files.append(LocalFile(name, status.st_size, status.st_mtime_ns))
+            self._scan.files.append(LocalFile(name, status.st_size, status.st_mtime_ns, status.st_ino))
 
     def _follow(self, link: str) -> None:
         """Descend into a link to a folder, unless its real folder is listed under another name already."""

@@ -6,7 +6,8 @@ The fields of the replaced tool come first and keep their meaning, ours follow:
 ``total_failed_upload``, ``failed_upload_files`` (absolute paths), ``uploaded_files`` (absolute path -> ETag
 without quotes), then ``bucket``, ``remote_path``, ``started_at``, ``updated_at``, ``completed_at``,
 ``failures`` (absolute path -> reason) and ``files`` (name relative to the run folder -> size in bytes,
-mtime_ns, crc64nvme in base64, uploaded_at). Times are UTC in ISO 8601.
+mtime_ns, crc64nvme in base64, uploaded_at, and part_size of multipart objects), and ``exclude_patterns``.
+Times are UTC in ISO 8601.
 """
 
 from __future__ import annotations
@@ -29,20 +30,25 @@ class UnreadableRunLog(Exception):
 
 @dataclass(frozen=True, slots=True)
 class FileRecord:
-    """One file that is in S3. Logs of the replaced tool know the ETag only: the rest is None."""
+    """One file that is in S3. Logs of the replaced tool know the ETag only: the rest is None.
+
+    ``part_size`` is that of a multipart object, None for others and in older logs.
+    """
 
     etag: str
     size: int | None = None
     mtime_ns: int | None = None
     crc64nvme: str | None = None
     uploaded_at: str | None = None
+    part_size: int | None = None
 
 
 @dataclass(slots=True)
 class RunLog:
     """What is remembered of one run. ``files`` is keyed by the name relative to the run folder.
 
-    ``bucket`` and ``remote_path`` are None in logs of the replaced tool, which did not write them.
+    ``bucket`` and ``remote_path`` are None in logs of the replaced tool, which did not write them, and so are
+    ``exclude_patterns`` there and in older logs.
     """
 
     run_id: str
@@ -56,6 +62,7 @@ class RunLog:
     started_at: str | None = None
     updated_at: str | None = None
     completed_at: str | None = None
+    exclude_patterns: list[str] | None = None
 
     def finish(self, expected: Collection[str], failures: Mapping[str, str], now: str) -> None:
         """Note the outcome of an attempt.
@@ -91,6 +98,7 @@ class RunLog:
             "started_at": self.started_at,
             "updated_at": self.updated_at,
             "completed_at": self.completed_at,
+            "exclude_patterns": self.exclude_patterns,
             "failures": failed,
         }
         yield ",\n" + json.dumps(ours, indent=4)[2:-2] + ",\n"
@@ -103,12 +111,15 @@ class RunLog:
 
 
 def _details(file: FileRecord) -> dict[str, Any]:
-    return {
+    details: dict[str, Any] = {
         "size": file.size,
         "mtime_ns": file.mtime_ns,
         "crc64nvme": file.crc64nvme,
         "uploaded_at": file.uploaded_at,
     }
+    if file.part_size is not None:
+        details["part_size"] = file.part_size
+    return details
 
 
 def _entries(key: str, items: Iterator[tuple[str, Any]]) -> Iterator[str]:
@@ -188,9 +199,11 @@ def _from_json(data: dict[str, Any]) -> RunLog:
             _optional(detail.get("mtime_ns"), int),
             _optional(detail.get("crc64nvme"), str),
             _optional(detail.get("uploaded_at"), str),
+            _optional(detail.get("part_size"), int),
         )
     why = _typed(data.get("failures") or {}, dict)
     failed = _typed(data.get("failed_upload_files") or [], list)
+    patterns = _optional(data.get("exclude_patterns"), list)
     return RunLog(
         run_id=_typed(data["run_id"], str),
         run_path=run_path,
@@ -203,6 +216,7 @@ def _from_json(data: dict[str, Any]) -> RunLog:
         started_at=_optional(data.get("started_at"), str),
         updated_at=_optional(data.get("updated_at"), str),
         completed_at=_optional(data.get("completed_at"), str),
+        exclude_patterns=None if patterns is None else [_typed(pattern, str) for pattern in patterns],
     )
 
 

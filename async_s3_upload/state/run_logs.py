@@ -12,6 +12,7 @@ import re
 from dataclasses import dataclass
 
 from async_s3_upload.errors import LogDirError
+from async_s3_upload.state.journal import SUFFIX as JOURNAL_SUFFIX
 from async_s3_upload.state.run_log import FileRecord, RunLog, UnreadableRunLog, read_run_log
 from async_s3_upload.text import printable
 
@@ -55,6 +56,11 @@ class Remembered:
     log: RunLog | None
     problem: str | None = None
     rivals: tuple[str, ...] = ()
+
+    @property
+    def journal(self) -> str:
+        """Path of the journal beside the run log."""
+        return self.path.removesuffix(SUFFIX) + JOURNAL_SUFFIX
 
     @property
     def lock(self) -> str:

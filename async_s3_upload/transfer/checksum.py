@@ -30,3 +30,8 @@ def combined(sums: Iterable[tuple[Crc, int]]) -> Crc:
 def as_header(value: Crc) -> str:
     """Return the text that goes into ``x-amz-checksum-crc64nvme``."""
     return base64.b64encode(value.to_bytes(8, "big")).decode()
+
+
+def from_header(text: str) -> Crc:
+    """Return the sum that ``as_header`` gave as ``text``."""
+    return int.from_bytes(base64.b64decode(text), "big")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from async_s3_upload.transfer.messages import FileDone, FileFailed, FileOutcome
 
+RIGHT_TO_PUT = "to put objects there (s3:PutObject)"
+RIGHT_TO_READ = "to ask for objects there (s3:GetObject)"
 DENIED_LIMIT = 16
 """So many refused files, and not one accepted: the rest would be refused too."""
 
@@ -15,8 +17,10 @@ class DoomWatch:
     matter of single keys.
     """
 
-    def __init__(self, bucket: str, *, some_succeeded: bool) -> None:
+    def __init__(self, bucket: str, *, some_succeeded: bool, right: str = RIGHT_TO_PUT) -> None:
+        """Name ``right`` where everything is refused: what the credentials then lack."""
         self._bucket = bucket
+        self._right = right
         self._some_succeeded = some_succeeded
         self._denied = 0
         self._last_denial = ""
@@ -46,5 +50,5 @@ class DoomWatch:
         if not self._some_succeeded and self.reason is None:
             self.reason = (
                 f"bucket {self._bucket}: access was denied for every one of {self._denied} files tried; "
-                f"the credentials lack the right to put objects there (s3:PutObject): {self._last_denial}"
+                f"the credentials lack the right {self._right}: {self._last_denial}"
             )

@@ -7,26 +7,93 @@ from typing import Literal
 
 Checksum = Literal["crc64nvme", "none"]
 
-FailureKind = Literal["file", "access_denied", "no_such_bucket", "bad_credentials", "request"]
-"""Why a file failed: ``file`` is the local file's own trouble, ``request`` any other trouble with S3."""
+FailureKind = Literal[
+    "file",
+    "changed",
+    "access_denied",
+    "no_such_bucket",
+    "bad_credentials",
+    "request",
+    "missing",
+    "different",
+    "unproved",
+]
+"""Why a file failed: ``file`` is the local file's own trouble, ``changed`` that it or its upload is no longer
+what was planned (a new plan may succeed), ``request`` any other trouble with S3. Only a comparison ends with
+``missing`` (no such object), ``different`` (other bytes) or ``unproved`` (S3 tells nothing that could be compared)."""
+
+Mode = Literal["send", "probe", "compare"]
+"""What is done with a file: sent; compared with the object that may be there already, and sent unless that
+has the same bytes; or only compared, and never sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectSettings:
+    """Properties that objects are created with; None or empty: the bucket's defaults.
+
+    ``tags`` and ``metadata`` are pairs of names and values.
+    """
+
+    storage_class: str | None = None
+    server_side_encryption: str | None = None
+    kms_key_id: str | None = None
+    acl: str | None = None
+    expected_bucket_owner: str | None = None
+    tags: tuple[tuple[str, str], ...] = ()
+    metadata: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class KnownPart:
+    """A part that S3 accepted before: ``size`` in bytes, ``crc64nvme`` in base64 or None."""
+
+    number: int
+    size: int
+    etag: str
+    crc64nvme: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class KnownUpload:
+    """A multipart upload that an earlier start began and did not end, of the file in the state given."""
+
+    upload_id: str
+    size: int
+    mtime_ns: int
+    inode: int
+    part_size: int
+    with_checksum: bool
+    parts: tuple[KnownPart, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class FileItem:
-    """One file to send. ``number`` is unique within its job; ``size`` is in bytes, as planned."""
+    """One file to send. ``number`` is unique within its job.
+
+    ``size`` (bytes), ``mtime_ns`` and ``inode`` are its state when it was planned; in any other state it is
+    not sent. ``known`` is an upload to go on with. ``stray`` says that uploads of the key with unknown ids may
+    exist. ``part_size`` is that of the object's parts, where it is remembered, for comparing.
+    """
 
     number: int
     path: str
     key: str
     size: int
+    mtime_ns: int
+    inode: int
+    known: KnownUpload | None = None
+    stray: bool = False
+    mode: Mode = "send"
+    part_size: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """A few files for one worker, all to the same bucket."""
+    """A few files for one worker, all to the same bucket with the same settings."""
 
     bucket: str
     items: tuple[FileItem, ...]
+    settings: ObjectSettings = ObjectSettings()
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +105,19 @@ class Stop:
 
 @dataclass(frozen=True, slots=True)
 class FileDone:
-    """A file is in S3. ``size`` and ``mtime_ns`` are those of the bytes sent; ``crc64nvme`` is base64 or None."""
+    """A file is in S3. ``size`` and ``mtime_ns`` are those of the bytes sent; ``crc64nvme`` is base64 or None.
+
+    ``sent`` are the bytes sent for it by this start; fewer than ``size`` where a part or all was there before.
+    ``part_size`` is that of its parts, None where it is of one piece or was found there.
+    """
 
     number: int
     etag: str
     size: int
     mtime_ns: int
     crc64nvme: str | None
+    sent: int
+    part_size: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +130,30 @@ class FileFailed:
 
 
 @dataclass(frozen=True, slots=True)
-class BytesSent:
-    """Bytes of parts that were accepted; those of a whole object come with its ``FileDone``."""
+class UploadBegun:
+    """A multipart upload exists from now on; it is of the planned state of the file."""
 
-    count: int
+    number: int
+    upload_id: str
+    part_size: int
+    with_checksum: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PartDone:
+    """A part was accepted; ``size`` in bytes."""
+
+    number: int
+    upload_id: str
+    part: KnownPart
+
+
+@dataclass(frozen=True, slots=True)
+class UploadGone:
+    """A multipart upload was aborted, or found to exist no more."""
+
+    number: int
+    upload_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +166,17 @@ class LogLine:
 
 
 FileOutcome = FileDone | FileFailed
-Event = FileDone | FileFailed | BytesSent | LogLine
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Something worth remembering that is no file's outcome, as a sentence: a worker died."""
+
+    text: str
+
+
+TransferEvent = FileDone | FileFailed | UploadBegun | PartDone | UploadGone | Note
+Event = TransferEvent | LogLine
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +228,9 @@ class AwsAccess:
     session_token: str | None = field(default=None, repr=False)
     endpoint_url: str | None = None
     region: str | None = None
+    use_accelerate_endpoint: bool = False
+    use_dualstack_endpoint: bool = False
+    addressing_style: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 from async_s3_upload.text import printable
-from async_s3_upload.transfer.messages import FileItem
+from async_s3_upload.transfer.messages import FileItem, KnownUpload, ObjectSettings
 
 MiB = 1024 * 1024
 PART_SIZE = 8 * MiB
@@ -72,9 +73,8 @@ def part_size(size: int) -> int:
     return grown
 
 
-def parts(size: int) -> Iterator[Part]:
-    """Yield the parts of a file of ``size`` bytes, in order; the last may be shorter."""
-    step = part_size(size)
+def parts(size: int, step: int) -> Iterator[Part]:
+    """Yield the parts of ``step`` bytes of a file of ``size`` bytes, in order; the last may be shorter."""
     for index, offset in enumerate(range(0, size, step)):
         yield Part(index + 1, offset, min(step, size - offset))
 
@@ -84,11 +84,53 @@ def is_multipart(size: int) -> bool:
     return size > MULTIPART_THRESHOLD
 
 
+class PlannedFile(Protocol):
+    """What the plan needs of a file: its name relative to the run folder, and its state."""
+
+    @property
+    def name(self) -> str:
+        """Relative to the run folder, with ``/``."""
+        ...
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        ...
+
+    @property
+    def mtime_ns(self) -> int:
+        """Nanoseconds since the epoch."""
+        ...
+
+    @property
+    def inode(self) -> int:
+        """Number of the inode."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What earlier starts left behind, by file name.
+
+    ``uploads`` can be gone on with; of the files in ``stray`` uploads with unknown ids may exist; those in
+    ``probe`` may be in S3 already.
+    """
+
+    uploads: Mapping[str, KnownUpload] = field(default_factory=dict)
+    stray: Collection[str] = ()
+    probe: Collection[str] = ()
+
+
+DEFAULTS = ObjectSettings()
+NOTHING = Memory()
+
+
 @dataclass(frozen=True, slots=True)
 class Job:
     """The files of one run to one destination, biggest first. ``impossible`` maps names to reasons."""
 
     bucket: str
+    settings: ObjectSettings
     items: tuple[FileItem, ...]
     names: tuple[str, ...]
     impossible: dict[str, str]
@@ -99,24 +141,56 @@ class Job:
         return sum(item.size for item in self.items)
 
 
-def plan_job(bucket: str, prefix: str, root: str, sizes: dict[str, int]) -> Job:
-    """Plan the files ``sizes`` (name relative to ``root`` -> bytes), biggest first, equal sizes by name.
+def plan_job(
+    bucket: str,
+    prefix: str,
+    root: str,
+    files: Iterable[PlannedFile],
+    settings: ObjectSettings = DEFAULTS,
+    memory: Memory = NOTHING,
+) -> Job:
+    """Plan the files of the run folder ``root``, biggest first, equal sizes by name.
 
     ``items[i].number == i`` and ``names[i]`` is that file's name.
     """
     items: list[FileItem] = []
     names: list[str] = []
     impossible: dict[str, str] = {}
-    for name in sorted(sizes, key=lambda name: (-sizes[name], name)):
+    for file in sorted(files, key=lambda file: (-file.size, file.name)):
+        name = file.name
         try:
             key = key_for(prefix, name)
-            part_size(sizes[name])
+            part_size(file.size)
         except Unplannable as error:
             impossible[name] = str(error)
             continue
-        items.append(FileItem(len(items), os.path.join(root, name), key, sizes[name]))
+        items.append(
+            FileItem(
+                len(items),
+                os.path.join(root, name),
+                key,
+                file.size,
+                file.mtime_ns,
+                file.inode,
+                memory.uploads.get(name),
+                name in memory.stray,
+                "probe" if name in memory.probe else "send",
+            )
+        )
         names.append(name)
-    return Job(bucket, tuple(items), tuple(names), impossible)
+    return Job(bucket, settings, tuple(items), tuple(names), impossible)
+
+
+def compare_job(
+    bucket: str, prefix: str, root: str, files: Iterable[PlannedFile], part_sizes: Mapping[str, int]
+) -> Job:
+    """Plan the comparison of files with what S3 holds; nothing is sent. ``part_sizes`` are those remembered by name."""
+    job = plan_job(bucket, prefix, root, files)
+    items = (
+        replace(item, mode="compare", part_size=part_sizes.get(name))
+        for name, item in zip(job.names, job.items, strict=True)
+    )
+    return replace(job, items=tuple(items))
 
 
 def worker_count(job_files: int, job_bytes: int, cores: int) -> int:

@@ -34,6 +34,8 @@ class WorkerHandle:
         self.outstanding: dict[int, FileItem] = {}
         self.outstanding_bytes = 0
         self.ready = False
+        self.suspect: int | None = None
+        """Number of the file this worker has alone in hand because workers died with it."""
         # a thread sends: the loop must never wait for a full pipe while the worker waits for it
         self._outbox: queue.SimpleQueue[ToWorker | None] = queue.SimpleQueue()
         self._sender = threading.Thread(target=self._send_all, daemon=True)
@@ -51,6 +53,8 @@ class WorkerHandle:
         item = self.outstanding.pop(number, None)
         if item is not None:
             self.outstanding_bytes -= item.size
+        if number == self.suspect:
+            self.suspect = None
         return item
 
     def stop(self, grace_s: float) -> None:

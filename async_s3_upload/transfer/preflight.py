@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Collection
 
 from async_s3_upload.transfer.messages import AwsAccess
-from async_s3_upload.transfer.retry import RetryPolicy, retrying
+from async_s3_upload.transfer.retry import RetryPolicy, retrying, within
 from async_s3_upload.transfer.store import (
     AccessDenied,
     BadCredentials,
@@ -31,14 +31,20 @@ _LIKELY: tuple[tuple[type[StoreError], str], ...] = (
 )
 
 
-def open_s3(access: AwsAccess) -> ObjectStore:
-    """Return a store for a few control requests of this process, not opened yet."""
+CONTROL_LIMIT_S = 60.0
+
+
+def open_s3(access: AwsAccess, limit_s: float = CONTROL_LIMIT_S) -> ObjectStore:
+    """Return a store for a few control requests of this process, not opened yet.
+
+    No page of a listing takes longer than ``limit_s``.
+    """
     from async_s3_upload.transfer.store_aiobotocore import AiobotocoreStore
 
-    return AiobotocoreStore(access, connections=8)
+    return AiobotocoreStore(access, connections=8, page_limit_s=limit_s)
 
 
-async def check_buckets(store: ObjectStore, buckets: Collection[str]) -> dict[str, str]:
+async def check_buckets(store: ObjectStore, buckets: Collection[str], limit_s: float = CHECK_LIMIT_S) -> dict[str, str]:
     """Ask each bucket with HeadBucket; ListAllMyBuckets is not needed.
 
     Returns the buckets that cannot be used with the likely cause, in a sentence each. ``store`` is not opened
@@ -48,13 +54,13 @@ async def check_buckets(store: ObjectStore, buckets: Collection[str]) -> dict[st
         BadCredentials: no credentials were found at all.
     """
     async with store:
-        answers = await asyncio.gather(*(_trouble(store, bucket) for bucket in buckets))
+        answers = await asyncio.gather(*(_trouble(store, bucket, limit_s) for bucket in buckets))
     return {bucket: answer for bucket, answer in zip(buckets, answers, strict=True) if answer}
 
 
-async def _trouble(store: ObjectStore, bucket: str) -> str | None:
+async def _trouble(store: ObjectStore, bucket: str, limit_s: float) -> str | None:
     try:
-        await retrying(_POLICY, lambda _: store.check_bucket(bucket), lambda *_: None, limit_s=CHECK_LIMIT_S)
+        await retrying(_POLICY, lambda _: within(limit_s, store.check_bucket(bucket)), lambda _number, _error: None)
     except StoreError as error:
         return likely_cause(error)
     return None

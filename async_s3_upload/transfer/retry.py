@@ -30,14 +30,25 @@ class RetryPolicy:
         return ceiling * (0.5 + 0.5 * draw)
 
 
+async def within(limit_s: float, call: Awaitable[T]) -> T:
+    """Await ``call`` for at most ``limit_s`` seconds: a stalled socket is a retry, never a hang.
+
+    Raises:
+        Transient: there was no answer in time.
+    """
+    try:
+        async with asyncio.timeout(limit_s):
+            return await call
+    except TimeoutError:
+        raise Transient(f"no answer within {limit_s:.0f} s") from None
+
+
 async def retrying(
     policy: RetryPolicy,
     attempt: Callable[[int], Awaitable[T]],
     on_retry: Callable[[int, Transient], None],
-    *,
-    limit_s: float,
 ) -> T:
-    """Call ``attempt(n)``, n from 1, until it returns; each call has ``limit_s`` seconds.
+    """Call ``attempt(n)``, n from 1, until it returns.
 
     ``attempt`` must be idempotent: it may have taken effect although it raised. Only Transient is tried
     again; ``on_retry(n, error)`` is told of it before the pause.
@@ -48,16 +59,11 @@ async def retrying(
     number = 1
     while True:
         try:
-            async with asyncio.timeout(limit_s):
-                return await attempt(number)
-        except (TimeoutError, Transient) as trouble:
+            return await attempt(number)
+        except Transient as error:
             # no longer-lived name may hold the error: its traceback holds this frame, and that the request's body
             if number >= policy.attempts:
-                raise _transient(trouble, limit_s) from None
-            on_retry(number, _transient(trouble, limit_s))
+                raise
+            on_retry(number, error)
         await asyncio.sleep(policy.pause_s(number, random.random()))  # noqa: S311 - jitter, no secret
         number += 1
-
-
-def _transient(trouble: TimeoutError | Transient, limit_s: float) -> Transient:
-    return trouble if isinstance(trouble, Transient) else Transient(f"no answer within {limit_s:.0f} s")

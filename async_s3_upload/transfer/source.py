@@ -15,6 +15,10 @@ class SourceError(Exception):
     """The local file cannot be sent as it is; the text is the reason."""
 
 
+class ChangedError(SourceError):
+    """The file is no longer what it was; with a new plan it may be sent."""
+
+
 @dataclass(frozen=True, slots=True)
 class FileState:
     """What identifies the contents of a file: size in bytes, mtime in ns, inode and device."""
@@ -60,7 +64,7 @@ def _read_range(path: str, expected: FileState, offset: int, length: int) -> byt
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         try:
             if _state(os.fstat(descriptor)) != expected:
-                raise SourceError("the file changed while it was being uploaded")
+                raise ChangedError("the file changed while it was being uploaded")
             return _read_all(descriptor, offset, length)
         finally:
             os.close(descriptor)
@@ -77,7 +81,7 @@ def _read_all(descriptor: int, offset: int, length: int) -> bytes:
     while missing:  # one read gives 2 GiB at most, and less from some network file systems
         piece = os.pread(descriptor, missing, offset + length - missing)
         if not piece:
-            raise SourceError(f"the file was truncated while it was being uploaded ({missing:,} bytes short)")
+            raise ChangedError(f"the file was truncated while it was being uploaded ({missing:,} bytes short)")
         pieces.append(piece)
         missing -= len(piece)
     return b"".join(pieces)
@@ -90,4 +94,4 @@ def check_unchanged(path: str, expected: FileState) -> None:
         SourceError: it changed, vanished or became unreadable.
     """
     if state_of(path) != expected:
-        raise SourceError("the file changed while it was being uploaded")
+        raise ChangedError("the file changed while it was being uploaded")

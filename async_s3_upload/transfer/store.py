@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Protocol, Self
 
+from async_s3_upload.transfer.messages import ObjectSettings
+
 
 class StoreError(Exception):
     """A request that did not succeed; the text is a sentence for people and holds no secret."""
@@ -17,6 +19,14 @@ class StoreError(Exception):
 
 class Transient(StoreError):
     """The same request may well succeed later: connection trouble, 5xx, SlowDown, a body that arrived damaged."""
+
+
+class Throttled(Transient):
+    """The server asks for fewer requests: 503, SlowDown, 429."""
+
+
+class ExpiredCredentials(Transient):
+    """The credentials expired; the store takes fresh ones before the next request."""
 
 
 class AccessDenied(StoreError):
@@ -45,11 +55,35 @@ class Rejected(StoreError):
 
 @dataclass(frozen=True, slots=True)
 class ObjectInfo:
-    """An object as HEAD or LIST show it: ``size`` in bytes, ``etag`` without quotes."""
+    """An object as HEAD or LIST show it: ``size`` in bytes, ``etag`` without quotes.
+
+    ``crc64nvme`` (base64, of the whole object) comes from HEAD alone, None where S3 keeps none; so does
+    ``opaque_etag``: the ETag is no MD5 sum, because the object is encrypted with a KMS key or the customer's.
+    """
 
     key: str
     size: int
     etag: str
+    crc64nvme: str | None = None
+    opaque_etag: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ListedPart:
+    """A part as ListParts shows it: ``size`` in bytes, ``etag`` without quotes."""
+
+    number: int
+    size: int
+    etag: str
+
+
+@dataclass(frozen=True, slots=True)
+class ListedUpload:
+    """A multipart upload as ListMultipartUploads shows it; ``initiated`` in seconds since the epoch."""
+
+    key: str
+    upload_id: str
+    initiated: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,15 +114,21 @@ class ObjectStore(Protocol):
         """Close all connections."""
         ...
 
+    async def refresh(self) -> None:
+        """Take fresh credentials, if a request found them expired (ExpiredCredentials); else do nothing."""
+        ...
+
     async def check_bucket(self, bucket: str) -> None:
         """Return if the bucket exists and may be used, else raise what is wrong with it."""
         ...
 
-    async def put_object(self, bucket: str, key: str, body: bytes, crc64nvme: str | None) -> str:
+    async def put_object(
+        self, bucket: str, key: str, body: bytes, crc64nvme: str | None, settings: ObjectSettings
+    ) -> str:
         """Store ``body`` as the whole object, atomically; may be repeated. Returns the ETag."""
         ...
 
-    async def create_multipart(self, bucket: str, key: str, *, checksum: bool) -> str:
+    async def create_multipart(self, bucket: str, key: str, *, checksum: bool, settings: ObjectSettings) -> str:
         """Begin a multipart upload and return its id; each call begins another one.
 
         With ``checksum`` each part and the completion have to bring their CRC64NVME.
@@ -117,6 +157,14 @@ class ObjectStore(Protocol):
 
     async def head(self, bucket: str, key: str) -> ObjectInfo | None:
         """Return what the object is, None if there is none (or no such bucket: HEAD cannot tell)."""
+        ...
+
+    async def list_parts(self, bucket: str, key: str, upload_id: str) -> list[ListedPart]:
+        """Return the parts of an upload that S3 has, in ascending order; raises NoSuchUpload."""
+        ...
+
+    def list_uploads(self, bucket: str, prefix: str) -> AsyncIterator[ListedUpload]:
+        """Yield the multipart uploads in progress whose keys start with ``prefix``."""
         ...
 
     def list_objects(self, bucket: str, prefix: str) -> AsyncIterator[ObjectInfo]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AsyncExitStack
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import urlencode
 
 from aiobotocore.config import AioConfig
 from aiobotocore.session import AioSession
@@ -13,9 +15,12 @@ from botocore.exceptions import NoCredentialsError, NoRegionError
 from botocore.handlers import add_expect_header
 
 from async_s3_upload import __version__
-from async_s3_upload.transfer.messages import AwsAccess
+from async_s3_upload.transfer.messages import AwsAccess, ObjectSettings
 from async_s3_upload.transfer.store import (
     AccessDenied,
+    ExpiredCredentials,
+    ListedPart,
+    ListedUpload,
     NoSuchBucket,
     ObjectInfo,
     UploadedPart,
@@ -25,6 +30,8 @@ from async_s3_upload.transfer.store_errors import translated
 if TYPE_CHECKING:
     from types_aiobotocore_s3.client import S3Client
 
+PAGE_LIMIT_S = 60.0
+"""Most seconds for one page of a listing; a listing as a whole may take longer."""
 FALLBACK_REGION = "us-east-1"
 """Used where no region is set anywhere: servers of other makers take it, AWS redirects from it."""
 
@@ -36,23 +43,50 @@ class AiobotocoreStore:
     practice: the engine limits each request as a whole, which also covers stalls while sending.
     """
 
-    def __init__(self, access: AwsAccess, connections: int) -> None:
+    def __init__(self, access: AwsAccess, connections: int, page_limit_s: float = PAGE_LIMIT_S) -> None:
         """Take ``connections`` as the most requests that will be in flight."""
+        self._page_limit_s = page_limit_s
         self._access = access
         self._connections = connections
         self._stack = AsyncExitStack()
         self._opened: S3Client | None = None
+        self._expired = False
 
     async def __aenter__(self) -> Self:
         """Find the credentials and create the client; nothing is sent to S3 yet."""
         with translated():
-            try:
-                self._opened = await self._create(self._access.region)
-            except NoRegionError:
-                self._opened = await self._create(FALLBACK_REGION)
-        # with this header aiohttp waits without any time limit for a "100 Continue"
-        self._client.meta.events.unregister("before-call.s3", add_expect_header)
+            await self._open()
         return self
+
+    async def _open(self) -> None:
+        try:
+            client = await self._create(self._access.region)
+        except NoRegionError:
+            client = await self._create(FALLBACK_REGION)
+        # with this header aiohttp waits without any time limit for a "100 Continue"
+        client.meta.events.unregister("before-call.s3", add_expect_header)
+        self._opened = client
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        client = self._opened
+        try:
+            with translated():
+                yield
+        except ExpiredCredentials:
+            # many requests are in flight when it happens: those of the old client say nothing about the new one
+            self._expired = self._expired or client is self._opened
+            raise
+
+    async def refresh(self) -> None:
+        """Take credentials afresh if a request found them expired: files, SSO cache and roles are read again.
+
+        Requests in flight keep the old client, which is closed with the store.
+        """
+        if self._expired:
+            self._expired = False
+            with translated():
+                await self._open()
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -80,7 +114,7 @@ class AiobotocoreStore:
             connect_timeout=10,
             read_timeout=900,
             retries={"total_max_attempts": 1},
-            s3={"payload_signing_enabled": False},
+            s3=_s3_options(access),
             request_checksum_calculation="when_required",
             response_checksum_validation="when_required",
             disable_request_compression=True,
@@ -100,7 +134,7 @@ class AiobotocoreStore:
 
     async def check_bucket(self, bucket: str) -> None:
         """HEAD the bucket; after a refusal, whose body HEAD lacks, ask once more for the reason."""
-        with translated():
+        with self._translated():
             try:
                 await self._client.head_bucket(Bucket=bucket)
             except self._client.exceptions.ClientError as error:
@@ -112,18 +146,21 @@ class AiobotocoreStore:
                 await self._client.list_objects_v2(Bucket=bucket, MaxKeys=1)
                 raise AccessDenied(f"S3 answered {status} to HeadBucket, although it lists the bucket") from None
 
-    async def put_object(self, bucket: str, key: str, body: bytes, crc64nvme: str | None) -> str:
+    async def put_object(
+        self, bucket: str, key: str, body: bytes, crc64nvme: str | None, settings: ObjectSettings
+    ) -> str:
         """PUT the object."""
-        with translated():
-            answer = await self._client.put_object(Bucket=bucket, Key=key, Body=body, **_checksum(crc64nvme))
+        options = object_options(settings) | _checksum(crc64nvme)
+        with self._translated():
+            answer = await self._client.put_object(Bucket=bucket, Key=key, Body=body, **options)
             return _etag(answer)
 
-    async def create_multipart(self, bucket: str, key: str, *, checksum: bool) -> str:
+    async def create_multipart(self, bucket: str, key: str, *, checksum: bool, settings: ObjectSettings) -> str:
         """Begin a multipart upload; with a checksum, one over the whole object (FULL_OBJECT)."""
-        options: dict[str, Any] = {}
+        options = object_options(settings)
         if checksum:
-            options = {"ChecksumAlgorithm": "CRC64NVME", "ChecksumType": "FULL_OBJECT"}
-        with translated():
+            options |= {"ChecksumAlgorithm": "CRC64NVME", "ChecksumType": "FULL_OBJECT"}
+        with self._translated():
             answer = await self._client.create_multipart_upload(Bucket=bucket, Key=key, **options)
             return answer["UploadId"]
 
@@ -131,7 +168,7 @@ class AiobotocoreStore:
         self, bucket: str, key: str, upload_id: str, number: int, body: bytes, crc64nvme: str | None
     ) -> str:
         """PUT one part."""
-        with translated():
+        with self._translated():
             answer = await self._client.upload_part(
                 Bucket=bucket,
                 Key=key,
@@ -149,7 +186,7 @@ class AiobotocoreStore:
         options = _checksum(crc64nvme)
         if crc64nvme:
             options["ChecksumType"] = "FULL_OBJECT"
-        with translated():
+        with self._translated():
             answer = await self._client.complete_multipart_upload(
                 Bucket=bucket,
                 Key=key,
@@ -161,7 +198,7 @@ class AiobotocoreStore:
 
     async def abort_multipart(self, bucket: str, key: str, upload_id: str) -> None:
         """Drop the upload; that it is gone already is fine."""
-        with translated():
+        with self._translated():
             try:
                 await self._client.abort_multipart_upload(Bucket=bucket, Key=key, UploadId=upload_id)
             except self._client.exceptions.NoSuchUpload:
@@ -169,21 +206,52 @@ class AiobotocoreStore:
 
     async def head(self, bucket: str, key: str) -> ObjectInfo | None:
         """HEAD the object."""
-        with translated():
+        with self._translated():
             try:
-                answer = await self._client.head_object(Bucket=bucket, Key=key)
+                answer = await self._client.head_object(Bucket=bucket, Key=key, ChecksumMode="ENABLED")
             except self._client.exceptions.ClientError as error:
                 if error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") == 404:
                     return None
                 raise
-            return ObjectInfo(key, answer["ContentLength"], _etag(answer))
+            whole = answer.get("ChecksumType", "FULL_OBJECT") == "FULL_OBJECT"
+            crc = answer.get("ChecksumCRC64NVME") if whole else None
+            encryption = answer.get("ServerSideEncryption", "")
+            opaque = encryption.startswith("aws:kms") or "SSECustomerAlgorithm" in answer
+            return ObjectInfo(key, answer["ContentLength"], _etag(answer), crc, opaque)
+
+    async def list_parts(self, bucket: str, key: str, upload_id: str) -> list[ListedPart]:
+        """List with ListParts, 1,000 a request."""
+        found: list[ListedPart] = []
+        marker: dict[str, Any] = {}
+        while True:
+            with self._translated():
+                async with asyncio.timeout(self._page_limit_s):
+                    page = await self._client.list_parts(Bucket=bucket, Key=key, UploadId=upload_id, **marker)
+                found += [ListedPart(part["PartNumber"], part["Size"], _etag(part)) for part in page.get("Parts", [])]
+                if not page.get("IsTruncated"):
+                    return found
+                marker = {"PartNumberMarker": page["NextPartNumberMarker"]}
+
+    async def list_uploads(self, bucket: str, prefix: str) -> AsyncIterator[ListedUpload]:
+        """List with ListMultipartUploads, 1,000 a request."""
+        marker: dict[str, Any] = {}
+        while True:
+            with self._translated():
+                async with asyncio.timeout(self._page_limit_s):
+                    page = await self._client.list_multipart_uploads(Bucket=bucket, Prefix=prefix, **marker)
+            for upload in page.get("Uploads", []):
+                yield ListedUpload(upload["Key"], upload["UploadId"], upload["Initiated"].timestamp())
+            if not page.get("IsTruncated"):
+                return
+            marker = {"KeyMarker": page["NextKeyMarker"], "UploadIdMarker": page["NextUploadIdMarker"]}
 
     async def list_objects(self, bucket: str, prefix: str) -> AsyncIterator[ObjectInfo]:
         """List with ListObjectsV2."""
         token: dict[str, Any] = {}
         while True:
-            with translated():
-                page = await self._client.list_objects_v2(Bucket=bucket, Prefix=prefix, **token)
+            with self._translated():
+                async with asyncio.timeout(self._page_limit_s):
+                    page = await self._client.list_objects_v2(Bucket=bucket, Prefix=prefix, **token)
                 found = [ObjectInfo(entry["Key"], entry["Size"], _etag(entry)) for entry in page.get("Contents", [])]
                 more = page["IsTruncated"]  # an answer without it is no listing, least of all an empty one
                 token = {"ContinuationToken": page["NextContinuationToken"]} if more else {}
@@ -197,6 +265,32 @@ def _etag(answer: Mapping[str, Any]) -> str:
     """Return the ETag; an answer without one raises KeyError, as any that makes no sense."""
     etag: str = answer["ETag"]
     return etag.strip('"')
+
+
+def _s3_options(access: AwsAccess) -> dict[str, Any]:
+    """Return botocore's ``s3`` options; what is not set here is left to ~/.aws/config."""
+    options: dict[str, Any] = {"payload_signing_enabled": False}
+    if access.use_accelerate_endpoint:
+        options["use_accelerate_endpoint"] = True
+    if access.use_dualstack_endpoint:
+        options["use_dualstack_endpoint"] = True
+    if access.addressing_style:
+        options["addressing_style"] = access.addressing_style
+    return options
+
+
+def object_options(settings: ObjectSettings) -> dict[str, Any]:
+    """Return the parameters that put_object and create_multipart_upload take alike."""
+    options: dict[str, Any] = {
+        "StorageClass": settings.storage_class,
+        "ServerSideEncryption": settings.server_side_encryption,
+        "SSEKMSKeyId": settings.kms_key_id,
+        "ACL": settings.acl,
+        "ExpectedBucketOwner": settings.expected_bucket_owner,
+        "Tagging": urlencode(settings.tags) if settings.tags else None,
+        "Metadata": dict(settings.metadata) if settings.metadata else None,
+    }
+    return {name: value for name, value in options.items() if value is not None}
 
 
 def _checksum(crc64nvme: str | None) -> dict[str, Any]:

@@ -12,10 +12,12 @@ from botocore.parsers import ResponseParserError
 from async_s3_upload.transfer.store import (
     AccessDenied,
     BadCredentials,
+    ExpiredCredentials,
     NoSuchBucket,
     NoSuchUpload,
     Rejected,
     StoreError,
+    Throttled,
     Transient,
     WrongRegion,
 )
@@ -36,16 +38,18 @@ _BY_CODE: dict[str, type[StoreError]] = {
     "IllegalLocationConstraintException": WrongRegion,
     # botocore's standard retries leave out the first three of these (seen with botocore 1.43)
     "RequestTimeTooSkewed": Transient,
-    "ExpiredToken": Transient,
-    "TokenRefreshRequired": Transient,
+    "ExpiredToken": ExpiredCredentials,
+    "ExpiredTokenException": ExpiredCredentials,
+    "TokenRefreshRequired": ExpiredCredentials,
     "RequestTimeout": Transient,
     "RequestTimeoutException": Transient,
-    "SlowDown": Transient,
-    "Throttling": Transient,
-    "ThrottlingException": Transient,
-    "TooManyRequests": Transient,
+    "SlowDown": Throttled,
+    "Throttling": Throttled,
+    "ThrottlingException": Throttled,
+    "RequestLimitExceeded": Throttled,
+    "TooManyRequests": Throttled,
     "InternalError": Transient,
-    "ServiceUnavailable": Transient,
+    "ServiceUnavailable": Throttled,
     "OperationAborted": Transient,
     "BadDigest": Transient,
     "InvalidDigest": Transient,
@@ -59,7 +63,8 @@ _BY_STATUS: dict[int, type[StoreError]] = {
     403: AccessDenied,
     408: Transient,
     425: Transient,
-    429: Transient,
+    429: Throttled,
+    503: Throttled,
 }
 
 _CREDENTIALS = (
@@ -115,7 +120,7 @@ def _from_answer(error: aws.ClientError) -> StoreError:
     status = int(answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
     kind = _BY_CODE.get(code)
     if kind is None:
-        kind = Transient if status >= 500 else _BY_STATUS.get(status, Rejected)
+        kind = _BY_STATUS.get(status, Transient if status >= 500 else Rejected)
     text = f"S3 answered {status}"
     if code and code != str(status):
         text += f" {code}"

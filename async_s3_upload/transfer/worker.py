@@ -21,10 +21,12 @@ from async_s3_upload.transfer.messages import (
     Events,
     FromWorker,
     LogLine,
+    PartDone,
     Ready,
     Share,
     Stop,
     ToWorker,
+    UploadBegun,
     WorkerSettings,
 )
 from async_s3_upload.transfer.store import ObjectStore, StoreError
@@ -124,14 +126,15 @@ class Worker:
     def _take(self, message: ToWorker) -> None:
         if isinstance(message, Share):
             for item in message.items:
-                self._engine.submit(message.bucket, item)
+                self._engine.submit(message.bucket, item, message.settings)
         elif isinstance(message, Stop):
             self._grace_s = message.grace_s
             self._stop.set()
 
     def _emit(self, event: Event) -> None:
         self._events.append(event)
-        if len(self._events) >= FLUSH_COUNT:
+        # what saves megabytes after a crash is told at once
+        if isinstance(event, (PartDone, UploadBegun)) or len(self._events) >= FLUSH_COUNT:
             self._flush()
 
     async def _flush_often(self) -> None:

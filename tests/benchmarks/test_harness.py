@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 import pytest
 
@@ -143,9 +143,28 @@ class TestSink:
         answer, text = self.ask(connection, "GET", "/bucket/key")
         assert answer.status == 501
         assert ET.fromstring(text).findtext("Code") == "NotImplemented"
-        answer, _ = self.ask(connection, "HEAD", "/bucket/key")
+        answer, _ = self.ask(connection, "DELETE", "/bucket/key")
         assert answer.status == 501
         assert sink.counts().since(before).refused == 2
+
+    def test_what_it_was_given_is_shown_by_head_and_list(
+        self, sink: SinkDestination, connection: http.client.HTTPConnection
+    ) -> None:
+        keys = [f"listed/run/{number:04d} a&b" for number in range(1003)]
+        for key in keys:
+            self.ask(connection, "PUT", "/bucket/" + quote(key), b"12345")
+        answer, _ = self.ask(connection, "HEAD", "/bucket/" + quote(keys[0]))
+        assert (answer.status, answer.getheader("Content-Length")) == (200, "5")
+        assert self.ask(connection, "HEAD", "/bucket/listed/none")[0].status == 404
+        listed: list[str] = []
+        token = ""
+        for _ in range(2):
+            _, text = self.ask(connection, "GET", f"/bucket?list-type=2&prefix=listed/run/&continuation-token={token}")
+            page = ET.fromstring(text)
+            listed += [unquote(key.text or "") for key in page.findall(".//{*}Key")]
+            token = page.findtext("{*}NextContinuationToken") or ""
+        assert listed == keys
+        assert not token
 
     def test_chunked_bodies_are_counted_without_their_framing(
         self, sink: SinkDestination, connection: http.client.HTTPConnection

@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
@@ -10,7 +11,12 @@ from types import TracebackType
 from typing import Self
 
 from async_s3_upload.transfer import checksum as crc
+from async_s3_upload.transfer.messages import ObjectSettings
 from async_s3_upload.transfer.store import (
+    AccessDenied,
+    ExpiredCredentials,
+    ListedPart,
+    ListedUpload,
     NoSuchBucket,
     NoSuchUpload,
     ObjectInfo,
@@ -22,6 +28,10 @@ from async_s3_upload.transfer.store import (
 MIN_PART_SIZE = 5 * 1024 * 1024
 MAX_PARTS = 10_000
 MAX_KEY_BYTES = 1024
+PAGE = 1000
+DEFAULTS = ObjectSettings()
+OWNER = "111122223333"
+"""Of every bucket."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +42,12 @@ class StoredObject:
     etag: str
     crc64nvme: str | None
     parts: int
+    settings: ObjectSettings = DEFAULTS
+
+    def info(self, key: str) -> ObjectInfo:
+        """Return what a HEAD shows."""
+        opaque = (self.settings.server_side_encryption or "").startswith("aws:kms")
+        return ObjectInfo(key, len(self.body), self.etag, self.crc64nvme, opaque)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +62,8 @@ class OpenUpload:
     bucket: str
     key: str
     checksum: bool
+    settings: ObjectSettings
+    initiated: float
     parts: dict[int, StoredPart] = field(default_factory=dict)
 
 
@@ -53,7 +71,8 @@ class MemoryStore:
     """Buckets in memory. What S3 refuses is refused; ETags are no MD5 sums, and never the same twice.
 
     ``requests`` counts the calls by their names, refused ones included. The peaks are the most calls, and the
-    most bytes of their bodies, that were in progress at a time.
+    most bytes of their bodies, that were in progress at a time. ``refreshes`` counts how often fresh
+    credentials were taken.
     """
 
     def __init__(self, *buckets: str, min_part_size: int = MIN_PART_SIZE) -> None:
@@ -62,6 +81,9 @@ class MemoryStore:
         self.requests: Counter[str] = Counter()
         self.in_progress_peak = 0
         self.bytes_in_progress_peak = 0
+        self.refreshes = 0
+        self._expired = False
+        self._found_expired = False
         self._min_part_size = min_part_size
         self._in_progress = 0
         self._bytes_in_progress = 0
@@ -78,27 +100,41 @@ class MemoryStore:
     ) -> None:
         self._open = False
 
+    def expire(self) -> None:
+        """From now on every call finds the credentials expired, until fresh ones are taken."""
+        self._expired = True
+
+    async def refresh(self) -> None:
+        if self._found_expired:
+            await asyncio.sleep(0)
+            self._expired = self._found_expired = False
+            self.refreshes += 1
+
     async def check_bucket(self, bucket: str) -> None:
         with self._call("check_bucket"):
             await asyncio.sleep(0)
             self._bucket(bucket)
 
-    async def put_object(self, bucket: str, key: str, body: bytes, crc64nvme: str | None) -> str:
+    async def put_object(
+        self, bucket: str, key: str, body: bytes, crc64nvme: str | None, settings: ObjectSettings
+    ) -> str:
         with self._call("put_object", body):
             await asyncio.sleep(0)
             _check_key(key)
+            _check_owner(settings)
             _check_sum(body, crc64nvme)
-            stored = StoredObject(bytes(body), self._new_etag(), crc64nvme, parts=0)
+            stored = StoredObject(bytes(body), self._new_etag(), crc64nvme, 0, settings)
             self._bucket(bucket)[key] = stored
             return stored.etag
 
-    async def create_multipart(self, bucket: str, key: str, *, checksum: bool) -> str:
+    async def create_multipart(self, bucket: str, key: str, *, checksum: bool, settings: ObjectSettings) -> str:
         with self._call("create_multipart"):
             await asyncio.sleep(0)
             _check_key(key)
+            _check_owner(settings)
             self._bucket(bucket)
             upload_id = f"upload-{next(self._numbers)}"
-            self.uploads[upload_id] = OpenUpload(bucket, key, checksum)
+            self.uploads[upload_id] = OpenUpload(bucket, key, checksum, settings, time.time())
             return upload_id
 
     async def upload_part(
@@ -127,7 +163,7 @@ class MemoryStore:
                 raise Rejected("InvalidRequest: the upload was begun with a checksum, its completion has none")
             body = b"".join(part.body for part in chosen)
             _check_sum(body, crc64nvme)
-            stored = StoredObject(body, f"{self._new_etag()}-{len(chosen)}", crc64nvme, len(chosen))
+            stored = StoredObject(body, f"{self._new_etag()}-{len(chosen)}", crc64nvme, len(chosen), upload.settings)
             self._bucket(bucket)[key] = stored
             del self.uploads[upload_id]
             return stored.etag
@@ -144,7 +180,31 @@ class MemoryStore:
         with self._call("head"):
             await asyncio.sleep(0)
             stored = self.objects.get(bucket, {}).get(key)
-            return None if stored is None else ObjectInfo(key, len(stored.body), stored.etag)
+            return None if stored is None else stored.info(key)
+
+    async def list_parts(self, bucket: str, key: str, upload_id: str) -> list[ListedPart]:
+        with self._call("list_parts"):
+            await asyncio.sleep(0)
+            parts = self._upload(bucket, key, upload_id).parts
+            return [ListedPart(number, len(part.body), part.etag) for number, part in sorted(parts.items())]
+
+    async def list_uploads(self, bucket: str, prefix: str) -> AsyncIterator[ListedUpload]:
+        after = ("", "")
+        while True:
+            with self._call("list_uploads"):
+                await asyncio.sleep(0)
+                self._bucket(bucket)
+                found = sorted(
+                    (upload.key, upload_id, upload.initiated)
+                    for upload_id, upload in self.uploads.items()
+                    if upload.bucket == bucket and upload.key.startswith(prefix) and (upload.key, upload_id) > after
+                )
+                page = [ListedUpload(*entry) for entry in found[:PAGE]]
+            for entry in page:
+                yield entry
+            if len(found) <= PAGE:
+                return
+            after = (page[-1].key, page[-1].upload_id)
 
     async def list_objects(self, bucket: str, prefix: str) -> AsyncIterator[ObjectInfo]:
         after = ""
@@ -153,10 +213,10 @@ class MemoryStore:
                 await asyncio.sleep(0)
                 found = self._bucket(bucket)
                 keys = sorted((key for key in found if key.startswith(prefix) and key > after), key=str.encode)
-                page = [ObjectInfo(key, len(found[key].body), found[key].etag) for key in keys[:1000]]
+                page = [ObjectInfo(key, len(found[key].body), found[key].etag) for key in keys[:PAGE]]
             for entry in page:
                 yield entry
-            if len(keys) <= 1000:
+            if len(keys) <= PAGE:
                 return
             after = page[-1].key
 
@@ -169,6 +229,9 @@ class MemoryStore:
         self.in_progress_peak = max(self.in_progress_peak, self._in_progress)
         self.bytes_in_progress_peak = max(self.bytes_in_progress_peak, self._bytes_in_progress)
         try:
+            if self._expired:
+                self._found_expired = True
+                raise ExpiredCredentials("ExpiredToken")
             yield
         finally:
             self._in_progress -= 1
@@ -211,6 +274,11 @@ class MemoryStore:
 def _check_key(key: str) -> None:
     if not 1 <= len(key.encode()) <= MAX_KEY_BYTES:
         raise Rejected("KeyTooLongError")
+
+
+def _check_owner(settings: ObjectSettings) -> None:
+    if settings.expected_bucket_owner not in (None, OWNER):
+        raise AccessDenied("the bucket is another account's")
 
 
 def _check_sum(body: bytes, crc64nvme: str | None) -> None:

@@ -6,7 +6,16 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Protocol, Self, TypeAlias, TypeVar
 
-from async_s3_upload.transfer.store import ObjectInfo, ObjectStore, StoreError, Transient, UploadedPart
+from async_s3_upload.transfer.messages import ObjectSettings
+from async_s3_upload.transfer.store import (
+    ListedPart,
+    ListedUpload,
+    ObjectInfo,
+    ObjectStore,
+    StoreError,
+    Transient,
+    UploadedPart,
+)
 
 T = TypeVar("T")
 DEADLINE_S = 20.0
@@ -116,7 +125,8 @@ class ScriptedStore:
 
     A script is a string with a letter a call, whatever call it is (``.`` ok, ``E`` Transient error before the
     call takes effect, ``L`` the same after it took effect, so its answer is lost, ``H`` hang; ok after the
-    end), or rules, of which the first that takes a call decides. ``calls`` are those begun, in order.
+    end), or rules, of which the first that takes a call decides. ``calls`` are those begun, in order; to
+    refresh is no call.
     """
 
     def __init__(self, inner: ObjectStore, script: str | Sequence[Rule] = "") -> None:
@@ -145,15 +155,23 @@ class ScriptedStore:
     ) -> None:
         await self.inner.__aexit__(kind, error, trace)
 
+    async def refresh(self) -> None:
+        await self.inner.refresh()
+
     async def check_bucket(self, bucket: str) -> None:
         await self._do(Call("check_bucket"), lambda: self.inner.check_bucket(bucket))
 
-    async def put_object(self, bucket: str, key: str, body: bytes, crc64nvme: str | None) -> str:
-        return await self._do(Call("put_object", key), lambda: self.inner.put_object(bucket, key, body, crc64nvme))
-
-    async def create_multipart(self, bucket: str, key: str, *, checksum: bool) -> str:
+    async def put_object(
+        self, bucket: str, key: str, body: bytes, crc64nvme: str | None, settings: ObjectSettings
+    ) -> str:
         return await self._do(
-            Call("create_multipart", key), lambda: self.inner.create_multipart(bucket, key, checksum=checksum)
+            Call("put_object", key), lambda: self.inner.put_object(bucket, key, body, crc64nvme, settings)
+        )
+
+    async def create_multipart(self, bucket: str, key: str, *, checksum: bool, settings: ObjectSettings) -> str:
+        return await self._do(
+            Call("create_multipart", key),
+            lambda: self.inner.create_multipart(bucket, key, checksum=checksum, settings=settings),
         )
 
     async def upload_part(
@@ -178,11 +196,16 @@ class ScriptedStore:
     async def head(self, bucket: str, key: str) -> ObjectInfo | None:
         return await self._do(Call("head", key), lambda: self.inner.head(bucket, key))
 
-    async def list_objects(self, bucket: str, prefix: str) -> AsyncIterator[ObjectInfo]:
-        async def nothing() -> None:
-            return None
+    async def list_parts(self, bucket: str, key: str, upload_id: str) -> list[ListedPart]:
+        return await self._do(Call("list_parts", key), lambda: self.inner.list_parts(bucket, key, upload_id))
 
-        await self._do(Call("list_objects", prefix), nothing)
+    async def list_uploads(self, bucket: str, prefix: str) -> AsyncIterator[ListedUpload]:
+        await self._do(Call("list_uploads", prefix), _nothing)
+        async for entry in self.inner.list_uploads(bucket, prefix):
+            yield entry
+
+    async def list_objects(self, bucket: str, prefix: str) -> AsyncIterator[ObjectInfo]:
+        await self._do(Call("list_objects", prefix), _nothing)
         async for entry in self.inner.list_objects(bucket, prefix):
             yield entry
 
@@ -201,6 +224,10 @@ class ScriptedStore:
         if letter is not None:
             return _LETTERS[letter]
         return next((rule.act for rule in self._rules if rule.takes(call)), Ok())
+
+
+async def _nothing() -> None:
+    return None
 
 
 def denied(error: StoreError, name: str = "") -> Rule:

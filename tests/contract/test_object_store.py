@@ -5,16 +5,20 @@ Deviations of a server are named in ``StoreCase`` and nowhere else.
 
 import asyncio
 import secrets
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from async_s3_upload.transfer import checksum
-from async_s3_upload.transfer.messages import AwsAccess
+from async_s3_upload.transfer.messages import AwsAccess, ObjectSettings
 from async_s3_upload.transfer.store import (
     AccessDenied,
     BadCredentials,
+    ExpiredCredentials,
+    ListedPart,
     NoSuchBucket,
     NoSuchUpload,
     ObjectInfo,
@@ -25,8 +29,8 @@ from async_s3_upload.transfer.store import (
     UploadedPart,
 )
 from async_s3_upload.transfer.store_aiobotocore import AiobotocoreStore
-from tests.contract.memory_store import MIN_PART_SIZE, MemoryStore
-from tests.support.proxy import Answer, Cut, FaultProxy, Rule, every, on
+from tests.contract.memory_store import DEFAULTS, MIN_PART_SIZE, OWNER, MemoryStore
+from tests.support.proxy import Answer, Cut, FaultProxy, Hold, Rule, every, on
 from tests.support.s3server import REGION, S3Server
 
 ProxyFor = Callable[..., tuple[FaultProxy, S3Server]]
@@ -62,11 +66,25 @@ class StoreCase:
     checks_sums: bool = True
     """moto takes any checksum, on PUT, on a part and at completion."""
     lists_backslashes: bool = True
-    """SeaweedFS lists a backslash as a slash; HEAD finds the key as it was given."""
+    """SeaweedFS lists a backslash as a slash, of objects and of uploads; HEAD finds the key as it was given."""
     completes_once: bool = True
     """moto and SeaweedFS answer a repeated completion with the ETag once more."""
     knows_gone_uploads: bool = True
     """moto answers 500 to parts, and to the completion, of an upload that was aborted."""
+    keeps_sums: Collection[str] = ("put", "multipart")
+    """moto shows no checksum of an object that was PUT, only of one that was joined from parts."""
+    encrypts: bool = True
+    """SeaweedFS answers 500 to each kind of encryption, as long as no key of its own is set up."""
+    forgets_replaced_parts: bool = True
+    """SeaweedFS lists a part that was sent again once more, the old one beside the new one."""
+    ties_uploads_to_keys: bool = True
+    """moto lists the parts of an upload under any key."""
+    knows_owners: bool = True
+    """moto and SeaweedFS take any expected owner of the bucket."""
+
+    def shows(self, key: str, size: int, etag: str, crc64nvme: str | None = None, how: str = "put") -> ObjectInfo:
+        """Return what HEAD should show of an object that was sent with this checksum."""
+        return ObjectInfo(key, size, etag, crc64nvme if how in self.keeps_sums else None)
 
 
 @pytest.fixture(params=["memory", "moto", "seaweed"])
@@ -79,8 +97,23 @@ async def case(request: pytest.FixtureRequest, bucket_name: Callable[..., str]) 
     store = AiobotocoreStore(access_to(server), connections=16)
     found = StoreCase(request.param, store, bucket, server)
     if request.param == "moto":
-        return replace(found, checks_sums=False, completes_once=False, knows_gone_uploads=False)
-    return replace(found, lists_backslashes=False, completes_once=False)
+        return replace(
+            found,
+            checks_sums=False,
+            completes_once=False,
+            knows_gone_uploads=False,
+            keeps_sums=("multipart",),
+            ties_uploads_to_keys=False,
+            knows_owners=False,
+        )
+    return replace(
+        found,
+        lists_backslashes=False,
+        completes_once=False,
+        encrypts=False,
+        forgets_replaced_parts=False,
+        knows_owners=False,
+    )
 
 
 @pytest.fixture(autouse=True)
@@ -104,9 +137,16 @@ async def listed(store: ObjectStore, bucket: str, prefix: str = "") -> list[Obje
     return [entry async for entry in store.list_objects(bucket, prefix)]
 
 
-async def in_parts(case: StoreCase, key: str, bodies: Sequence[bytes], *, sums: bool) -> tuple[str, list[UploadedPart]]:
+async def uploads_of(store: ObjectStore, bucket: str, prefix: str = "") -> set[tuple[str, str]]:
+    """Return (key, id) of the uploads in progress."""
+    return {(upload.key, upload.upload_id) async for upload in store.list_uploads(bucket, prefix)}
+
+
+async def in_parts(
+    case: StoreCase, key: str, bodies: Sequence[bytes], *, sums: bool, settings: ObjectSettings = DEFAULTS
+) -> tuple[str, list[UploadedPart]]:
     """Begin an upload and send its parts; returns what completing takes."""
-    upload_id = await case.store.create_multipart(case.bucket, key, checksum=sums)
+    upload_id = await case.store.create_multipart(case.bucket, key, checksum=sums, settings=settings)
     parts = []
     for number, body in enumerate(bodies, 1):
         crc = header(body) if sums else None
@@ -121,31 +161,30 @@ SMALL = secrets.token_bytes(1000)
 
 async def test_an_object_that_was_put_is_found_by_head_and_list(case: StoreCase) -> None:
     async with case.store as store:
-        etag = await store.put_object(case.bucket, "run/a.bcl", SMALL, header(SMALL))
+        etag = await store.put_object(case.bucket, "run/a.bcl", SMALL, header(SMALL), DEFAULTS)
         assert etag
         assert '"' not in etag
-        expected = ObjectInfo("run/a.bcl", len(SMALL), etag)
-        assert await store.head(case.bucket, "run/a.bcl") == expected
-        assert await listed(store, case.bucket) == [expected]
+        assert await store.head(case.bucket, "run/a.bcl") == case.shows("run/a.bcl", len(SMALL), etag, header(SMALL))
+        assert await listed(store, case.bucket) == [ObjectInfo("run/a.bcl", len(SMALL), etag)]
 
 
 async def test_an_object_may_be_put_without_a_checksum(case: StoreCase) -> None:
     async with case.store as store:
-        etag = await store.put_object(case.bucket, "a", SMALL, None)
+        etag = await store.put_object(case.bucket, "a", SMALL, None, DEFAULTS)
         assert await store.head(case.bucket, "a") == ObjectInfo("a", len(SMALL), etag)
 
 
 async def test_an_empty_object_can_be_put(case: StoreCase) -> None:
     async with case.store as store:
-        etag = await store.put_object(case.bucket, "empty", b"", header(b""))
-        assert await store.head(case.bucket, "empty") == ObjectInfo("empty", 0, etag)
+        etag = await store.put_object(case.bucket, "empty", b"", header(b""), DEFAULTS)
+        assert await store.head(case.bucket, "empty") == case.shows("empty", 0, etag, header(b""))
 
 
 async def test_putting_again_replaces_the_object(case: StoreCase) -> None:
     async with case.store as store:
-        await store.put_object(case.bucket, "a", b"old", header(b"old"))
-        etag = await store.put_object(case.bucket, "a", b"newer", header(b"newer"))
-        assert await store.head(case.bucket, "a") == ObjectInfo("a", 5, etag)
+        await store.put_object(case.bucket, "a", b"old", header(b"old"), DEFAULTS)
+        etag = await store.put_object(case.bucket, "a", b"newer", header(b"newer"), DEFAULTS)
+        assert await store.head(case.bucket, "a") == case.shows("a", 5, etag, header(b"newer"))
         assert len(await listed(store, case.bucket)) == 1
 
 
@@ -157,7 +196,7 @@ async def test_head_of_nothing_is_none(case: StoreCase) -> None:
 async def test_a_listing_holds_the_prefix_only_in_the_order_of_keys(case: StoreCase) -> None:
     async with case.store as store:
         for key in ("run1/b", "run1/a", "run2/a", "run1/c/d", "run10/a"):
-            await store.put_object(case.bucket, key, key.encode(), None)
+            await store.put_object(case.bucket, key, key.encode(), None, DEFAULTS)
         assert [entry.key for entry in await listed(store, case.bucket, "run1/")] == ["run1/a", "run1/b", "run1/c/d"]
         assert await listed(store, case.bucket, "no such prefix") == []
 
@@ -169,7 +208,7 @@ async def test_a_listing_goes_on_beyond_its_first_page(case: StoreCase) -> None:
 
         async def put_some() -> None:
             for key in waiting:
-                await store.put_object(case.bucket, key, b"x", None)
+                await store.put_object(case.bucket, key, b"x", None, DEFAULTS)
 
         await asyncio.gather(*(put_some() for _ in range(16)))
         assert [entry.key for entry in await listed(store, case.bucket, "many/")] == keys
@@ -183,11 +222,11 @@ async def test_odd_names_arrive_as_they_are(case: StoreCase, how: str) -> None:
         for key in keys:
             body = key.encode()
             if how == "put":
-                etags[key] = await store.put_object(case.bucket, key, body, header(body))
+                etags[key] = await store.put_object(case.bucket, key, body, header(body), DEFAULTS)
             else:
                 upload_id, parts = await in_parts(case, key, [body], sums=True)
                 etags[key] = await store.complete_multipart(case.bucket, key, upload_id, parts, header(body))
-        expected = [ObjectInfo(key, len(key.encode()), etags[key]) for key in keys]
+        expected = [case.shows(key, len(key.encode()), etags[key], header(key.encode()), how) for key in keys]
         assert [await store.head(case.bucket, key) for key in keys] == expected
         if case.server is not None:
             for key in keys:
@@ -207,7 +246,8 @@ async def test_parts_are_joined_in_order(case: StoreCase, sums: bool) -> None:
         assert await store.head(case.bucket, "big") is None
         etag = await store.complete_multipart(case.bucket, "big", upload_id, parts, whole)
         assert '"' not in etag
-        assert await store.head(case.bucket, "big") == ObjectInfo("big", 2 * len(BIG) + len(SMALL), etag)
+        size = 2 * len(BIG) + len(SMALL)
+        assert await store.head(case.bucket, "big") == case.shows("big", size, etag, whole, "multipart")
     if case.server is not None:
         assert await asyncio.to_thread(case.server.body, case.bucket, "big") == BIG + BIG[::-1] + SMALL
         assert await asyncio.to_thread(case.server.uploads_in_progress, case.bucket) == []
@@ -234,8 +274,8 @@ async def test_of_a_part_sent_twice_the_last_counts(case: StoreCase) -> None:
 
 async def test_each_begin_is_another_upload(case: StoreCase) -> None:
     async with case.store as store:
-        first = await store.create_multipart(case.bucket, "a", checksum=False)
-        second = await store.create_multipart(case.bucket, "a", checksum=False)
+        first = await store.create_multipart(case.bucket, "a", checksum=False, settings=DEFAULTS)
+        second = await store.create_multipart(case.bucket, "a", checksum=False, settings=DEFAULTS)
         assert first != second
         await store.abort_multipart(case.bucket, "a", first)
         etag = await store.upload_part(case.bucket, "a", second, 1, SMALL, None)
@@ -253,7 +293,8 @@ async def test_completing_twice_changes_nothing(case: StoreCase) -> None:
                 await again
         else:
             assert await again == etag
-        assert await store.head(case.bucket, "a") == ObjectInfo("a", len(SMALL), etag)
+        found = await store.head(case.bucket, "a")
+        assert found == case.shows("a", len(SMALL), etag, header(SMALL), "multipart")
 
 
 async def test_an_aborted_upload_is_gone_and_may_be_aborted_again(case: StoreCase) -> None:
@@ -300,7 +341,7 @@ async def test_a_body_that_differs_from_its_checksum_is_refused(case: StoreCase)
     async with case.store as store:
         upload_id, parts = await in_parts(case, "b", [SMALL], sums=True)
         calls: list[Awaitable[str]] = [
-            store.put_object(case.bucket, "a", SMALL, wrong),
+            store.put_object(case.bucket, "a", SMALL, wrong, DEFAULTS),
             store.upload_part(case.bucket, "b", upload_id, 1, SMALL, wrong),
             store.complete_multipart(case.bucket, "b", upload_id, parts, wrong),
         ]
@@ -320,8 +361,9 @@ async def test_a_missing_bucket_is_said_by_every_call(case: StoreCase, bucket_na
     async with case.store as store:
         calls: list[Awaitable[object]] = [
             store.check_bucket(missing),
-            store.put_object(missing, "a", SMALL, header(SMALL)),
-            store.create_multipart(missing, "a", checksum=True),
+            store.put_object(missing, "a", SMALL, header(SMALL), DEFAULTS),
+            store.create_multipart(missing, "a", checksum=True, settings=DEFAULTS),
+            uploads_of(store, missing),
             listed(store, missing),
         ]
         for call in calls:
@@ -332,6 +374,8 @@ async def test_a_missing_bucket_is_said_by_every_call(case: StoreCase, bucket_na
             await store.upload_part(missing, "a", "no-such-upload", 1, SMALL, header(SMALL))
         with pytest.raises((NoSuchBucket, NoSuchUpload)):
             await store.complete_multipart(missing, "a", "no-such-upload", [part], header(SMALL))
+        with pytest.raises((NoSuchBucket, NoSuchUpload)):
+            await store.list_parts(missing, "a", "no-such-upload")
         assert await store.head(missing, "a") is None  # an answer to HEAD has no body to tell the two apart
 
 
@@ -344,10 +388,299 @@ async def test_many_calls_may_run_at_a_time(case: StoreCase) -> None:
     async with case.store as store:
         bodies = {f"k{number}": secrets.token_bytes(2000) for number in range(40)}
         etags = await asyncio.gather(
-            *(store.put_object(case.bucket, key, body, header(body)) for key, body in bodies.items())
+            *(store.put_object(case.bucket, key, body, header(body), DEFAULTS) for key, body in bodies.items())
         )
         found = {entry.key: entry.etag for entry in await listed(store, case.bucket)}
         assert found == dict(zip(bodies, etags, strict=True))
+
+
+# uploads in progress
+
+
+async def test_the_parts_of_an_upload_are_listed_in_order_with_sizes_and_etags(case: StoreCase) -> None:
+    async with case.store as store:
+        upload_id, parts = await in_parts(case, "a", [b"1", b"22"], sums=True)
+        twelfth = await store.upload_part(case.bucket, "a", upload_id, 12, SMALL, header(SMALL))
+        assert await store.list_parts(case.bucket, "a", upload_id) == [
+            ListedPart(1, 1, parts[0].etag),
+            ListedPart(2, 2, parts[1].etag),
+            ListedPart(12, len(SMALL), twelfth),
+        ]
+
+
+async def test_a_part_that_was_sent_again_is_listed_as_it_is_now(case: StoreCase) -> None:
+    async with case.store as store:
+        upload_id, parts = await in_parts(case, "a", [b"1", b"22"], sums=True)
+        same = await store.upload_part(case.bucket, "a", upload_id, 2, b"22", header(b"22"))
+        other = await store.upload_part(case.bucket, "a", upload_id, 1, b"333", header(b"333"))
+        found = await store.list_parts(case.bucket, "a", upload_id)
+        expected = [ListedPart(1, 3, other), ListedPart(2, 2, same)]
+        if case.forgets_replaced_parts:
+            assert found == expected
+        else:
+            assert set(found) == {*expected, ListedPart(1, 1, parts[0].etag)}
+            assert [part.number for part in found] == sorted(part.number for part in found)
+
+
+async def test_an_upload_without_parts_lists_none(case: StoreCase) -> None:
+    async with case.store as store:
+        upload_id, _ = await in_parts(case, "a", [], sums=True)
+        assert await store.list_parts(case.bucket, "a", upload_id) == []
+
+
+async def test_what_was_sent_before_can_be_completed_with_the_etags_of_the_listing(case: StoreCase) -> None:
+    async with case.store as store:
+        upload_id, _ = await in_parts(case, "a", [BIG, SMALL], sums=True)
+        found = await store.list_parts(case.bucket, "a", upload_id)
+        parts = [
+            UploadedPart(part.number, part.etag, header(part_body))
+            for part, part_body in zip(found, [BIG, SMALL], strict=True)
+        ]
+        etag = await store.complete_multipart(case.bucket, "a", upload_id, parts, header(BIG, SMALL))
+        size = len(BIG) + len(SMALL)
+        shown = await store.head(case.bucket, "a")
+        assert shown == case.shows("a", size, etag, header(BIG, SMALL), "multipart")
+
+
+@pytest.mark.parametrize("end", ["completed", "aborted", "never begun", "another key's"])
+async def test_an_upload_that_is_not_there_has_no_parts_to_list(case: StoreCase, end: str) -> None:
+    key = "a"
+    async with case.store as store:
+        upload_id, parts = await in_parts(case, "a", [SMALL], sums=True)
+        if end == "completed":
+            await store.complete_multipart(case.bucket, "a", upload_id, parts, header(SMALL))
+        elif end == "aborted":
+            await store.abort_multipart(case.bucket, "a", upload_id)
+        elif end == "never begun":
+            upload_id = "no-such-upload"
+        else:
+            key = "b"
+        if end == "another key's" and not case.ties_uploads_to_keys:
+            assert len(await store.list_parts(case.bucket, key, upload_id)) == 1
+            return
+        with pytest.raises(NoSuchUpload):
+            await store.list_parts(case.bucket, key, upload_id)
+
+
+async def test_parts_beyond_the_first_page_are_listed_too(case: StoreCase) -> None:
+    async with case.store as store:
+        upload_id, _ = await in_parts(case, "a", [], sums=False)
+        numbers = iter(range(1, 1_006))
+
+        async def send_some() -> None:
+            for number in numbers:
+                await store.upload_part(case.bucket, "a", upload_id, number, b"x", None)
+
+        await asyncio.gather(*(send_some() for _ in range(16)))
+        found = await store.list_parts(case.bucket, "a", upload_id)
+        assert [part.number for part in found] == list(range(1, 1_006))
+
+
+async def test_uploads_in_progress_are_listed_by_prefix_until_they_end(case: StoreCase) -> None:
+    async with case.store as store:
+        begun = {}
+        for key in ("run/a", "run/b", "run/b", "run10/a", "other"):
+            upload_id, _ = await in_parts(case, key, [SMALL], sums=True)
+            begun[upload_id] = key
+        everything = {(key, upload_id) for upload_id, key in begun.items()}
+        assert await uploads_of(store, case.bucket) == everything
+        assert await uploads_of(store, case.bucket, "run/") == {(k, i) for k, i in everything if k[:4] == "run/"}
+        assert await uploads_of(store, case.bucket, "run/b") == {(k, i) for k, i in everything if k == "run/b"}
+        assert await uploads_of(store, case.bucket, "nothing") == set()
+        gone = next(upload_id for upload_id, key in begun.items() if key == "run/b")
+        await store.abort_multipart(case.bucket, "run/b", gone)
+        assert await uploads_of(store, case.bucket) == everything - {("run/b", gone)}
+
+
+async def test_an_upload_that_was_completed_is_not_listed_any_more(case: StoreCase) -> None:
+    async with case.store as store:
+        upload_id, parts = await in_parts(case, "a", [SMALL], sums=True)
+        await store.complete_multipart(case.bucket, "a", upload_id, parts, header(SMALL))
+        assert await uploads_of(store, case.bucket) == set()
+
+
+async def test_odd_names_of_uploads_are_listed_as_they_are(case: StoreCase) -> None:
+    async with case.store as store:
+        begun = {(f"odd/{name}", (await in_parts(case, f"odd/{name}", [], sums=False))[0]) for name in ODD_NAMES}
+        if not case.lists_backslashes:
+            begun = {(key.replace("\\", "/"), upload_id) for key, upload_id in begun}
+        assert await uploads_of(store, case.bucket, "odd/") == begun
+
+
+# settings of objects
+
+SETTINGS = ObjectSettings(
+    storage_class="STANDARD_IA", tags=(("lab", "A 1"), ("run type", "wgs/x")), metadata=(("sequencer", "A01295 a"),)
+)
+
+
+async def send_with(case: StoreCase, settings: ObjectSettings, how: str) -> ObjectInfo | None:
+    """Send an object either way and return what HEAD shows of it."""
+    if how == "put":
+        await case.store.put_object(case.bucket, "a", SMALL, header(SMALL), settings)
+    else:
+        upload_id, parts = await in_parts(case, "a", [SMALL], sums=True, settings=settings)
+        await case.store.complete_multipart(case.bucket, "a", upload_id, parts, header(SMALL))
+    return await case.store.head(case.bucket, "a")
+
+
+async def properties(case: StoreCase) -> dict[str, Any]:
+    """Return what another client is told of the object: HEAD, and its tags."""
+    assert case.server is not None
+    client = case.server.client()
+    found: dict[str, Any] = await asyncio.to_thread(client.head_object, Bucket=case.bucket, Key="a")
+    tagging = await asyncio.to_thread(client.get_object_tagging, Bucket=case.bucket, Key="a")
+    return found | {"tags": {tag["Key"]: tag["Value"] for tag in tagging["TagSet"]}}
+
+
+either_way = pytest.mark.parametrize("how", ["put", "multipart"])
+
+
+@either_way
+async def test_class_tags_and_metadata_arrive(case: StoreCase, how: str) -> None:
+    async with case.store:
+        await send_with(case, SETTINGS, how)
+        if isinstance(case.store, MemoryStore):
+            assert case.store.objects[case.bucket]["a"].settings == SETTINGS
+            return
+    found = await properties(case)
+    assert found["StorageClass"] == "STANDARD_IA"
+    assert found["tags"] == {"lab": "A 1", "run type": "wgs/x"}
+    assert found["Metadata"] == {"sequencer": "A01295 a"}
+
+
+@either_way
+async def test_without_settings_the_bucket_decides(case: StoreCase, how: str) -> None:
+    async with case.store:
+        await send_with(case, DEFAULTS, how)
+    if case.server is None:
+        return
+    found = await properties(case)
+    assert found.get("StorageClass", "STANDARD") == "STANDARD"
+    assert (found["tags"], found["Metadata"], found.get("ServerSideEncryption")) == ({}, {}, None)
+
+
+@either_way
+async def test_encryption_with_a_key_of_s3_arrives(case: StoreCase, how: str) -> None:
+    settings = ObjectSettings(server_side_encryption="AES256")
+    async with case.store:
+        if not case.encrypts:
+            with pytest.raises(Transient):
+                await send_with(case, settings, how)
+            return
+        shown = await send_with(case, settings, how)
+        assert shown is not None
+        assert not shown.opaque_etag
+    if case.server is not None:
+        assert (await properties(case))["ServerSideEncryption"] == "AES256"
+
+
+@either_way
+async def test_an_object_encrypted_by_kms_has_an_etag_that_proves_nothing(case: StoreCase, how: str) -> None:
+    settings = ObjectSettings(server_side_encryption="aws:kms", kms_key_id="alias/lab")
+    async with case.store:
+        if not case.encrypts:
+            with pytest.raises(Transient):
+                await send_with(case, settings, how)
+            return
+        shown = await send_with(case, settings, how)
+        assert shown is not None
+        assert shown.opaque_etag
+    if case.server is not None:
+        found = await properties(case)
+        assert (found["ServerSideEncryption"], found["SSEKMSKeyId"]) == ("aws:kms", "alias/lab")
+
+
+@either_way
+async def test_a_bucket_of_another_account_than_expected_is_denied(case: StoreCase, how: str) -> None:
+    async with case.store:
+        if case.knows_owners:
+            with pytest.raises(AccessDenied):
+                await send_with(case, ObjectSettings(expected_bucket_owner="999999999999"), how)
+        await send_with(case, ObjectSettings(expected_bucket_owner=OWNER), how)
+
+
+async def test_owner_and_acl_are_sent_with_both_kinds_of_upload(
+    moto_server: S3Server, proxy_for: ProxyFor, bucket_name: Callable[..., str]
+) -> None:
+    bucket = await asyncio.to_thread(moto_server.make_bucket, bucket_name())
+    proxy, server = proxy_for(moto_server)
+    settings = ObjectSettings(acl="bucket-owner-full-control", expected_bucket_owner=OWNER)
+    async with AiobotocoreStore(access_to(server), connections=2) as store:
+        await store.put_object(bucket, "a", SMALL, None, settings)
+        await store.create_multipart(bucket, "a", checksum=True, settings=settings)
+    for seen in proxy.seen:
+        assert seen.headers["x-amz-acl"] == "bucket-owner-full-control"
+        assert seen.headers["x-amz-expected-bucket-owner"] == OWNER
+    assert [seen.operation for seen in proxy.seen] == ["PutObject", "CreateMultipartUpload"]
+
+
+# credentials that expire
+
+
+def write_credentials(path: Path, key: str) -> None:
+    path.write_text(f"[lab]\naws_access_key_id = {key}\naws_secret_access_key = secret of {key}\n")
+
+
+async def test_after_expired_credentials_the_next_request_is_signed_with_fresh_ones(
+    moto_server: S3Server,
+    proxy_for: ProxyFor,
+    bucket_name: Callable[..., str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bucket = await asyncio.to_thread(moto_server.make_bucket, bucket_name())
+    credentials = tmp_path / "credentials"
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(credentials))
+    write_credentials(credentials, "OLDKEY")
+    proxy, server = proxy_for(moto_server, Rule(on("PutObject"), Answer(400, "ExpiredToken"), times=2))
+    access = AwsAccess(profile="lab", endpoint_url=server.endpoint, region=REGION)
+    async with AiobotocoreStore(access, connections=2) as store:
+        write_credentials(credentials, "NEWKEY")
+        await store.refresh()  # nothing has expired: it does nothing
+        with pytest.raises(ExpiredCredentials):
+            await store.put_object(bucket, "a", SMALL, None, DEFAULTS)
+        await store.refresh()
+        with pytest.raises(ExpiredCredentials):
+            await store.put_object(bucket, "a", SMALL, None, DEFAULTS)
+        write_credentials(credentials, "NEWERKEY")
+        await store.refresh()
+        write_credentials(credentials, "UNUSED")
+        await store.refresh()
+        await store.put_object(bucket, "a", SMALL, None, DEFAULTS)
+    signed_with = [seen.headers["authorization"].partition("Credential=")[2].split("/")[0] for seen in proxy.seen]
+    assert signed_with == ["OLDKEY", "NEWKEY", "NEWERKEY"]
+    assert "expect" not in proxy.seen[-1].headers
+
+
+async def test_requests_that_expire_together_cost_one_new_client(
+    moto_server: S3Server, proxy_for: ProxyFor, bucket_name: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bucket = await asyncio.to_thread(moto_server.make_bucket, bucket_name())
+    held = Hold(Answer(400, "ExpiredToken"))
+    proxy, server = proxy_for(
+        moto_server, Rule(on("PutObject"), Answer(400, "ExpiredToken"), times=1), Rule(on("PutObject"), held, times=1)
+    )
+    created: list[str | None] = []
+    create = AiobotocoreStore._create
+
+    async def counted(store: AiobotocoreStore, region: str | None) -> Any:
+        created.append(region)
+        return await create(store, region)
+
+    monkeypatch.setattr(AiobotocoreStore, "_create", counted)
+    async with AiobotocoreStore(access_to(server), connections=2) as store:
+        with pytest.raises(ExpiredCredentials):
+            await store.put_object(bucket, "a", SMALL, None, DEFAULTS)
+        late = asyncio.create_task(store.put_object(bucket, "b", SMALL, None, DEFAULTS))
+        await asyncio.to_thread(proxy.wait_for, on("PutObject"), 2)
+        await store.refresh()
+        held.release()
+        with pytest.raises(ExpiredCredentials):
+            await late
+        await store.refresh()  # what expired was the old client's: the new one is fresh
+        await store.put_object(bucket, "b", SMALL, None, DEFAULTS)
+    assert len(created) == 2
 
 
 async def every_call(store: ObjectStore, bucket: str) -> list[Exception | None]:
@@ -363,12 +696,14 @@ async def every_call(store: ObjectStore, bucket: str) -> list[Exception | None]:
     part = UploadedPart(1, "0" * 32, header(SMALL))
     calls: list[Awaitable[object]] = [
         store.check_bucket(bucket),
-        store.put_object(bucket, "a", SMALL, header(SMALL)),
-        store.create_multipart(bucket, "a", checksum=True),
+        store.put_object(bucket, "a", SMALL, header(SMALL), DEFAULTS),
+        store.create_multipart(bucket, "a", checksum=True, settings=DEFAULTS),
         store.upload_part(bucket, "a", "id", 1, SMALL, header(SMALL)),
         store.complete_multipart(bucket, "a", "id", [part], header(SMALL)),
         store.abort_multipart(bucket, "a", "id"),
         store.head(bucket, "a"),
+        store.list_parts(bucket, "a", "id"),
+        uploads_of(store, bucket),
         listed(store, bucket),
     ]
     return [await error_of(call) for call in calls]
@@ -393,7 +728,7 @@ async def test_an_overloaded_server_is_transient(moto_server: S3Server, proxy_fo
     async with AiobotocoreStore(access_to(server), connections=2) as store:
         for error in await every_call(store, "bucket"):
             assert isinstance(error, Transient), error
-    assert len(proxy.seen) == 8, "the library below retried on its own"
+    assert len(proxy.seen) == 10, "the library below retried on its own"
 
 
 async def test_keys_that_nobody_knows_are_bad_credentials(seaweed: S3Server, bucket_name: Callable[..., str]) -> None:
@@ -403,7 +738,7 @@ async def test_keys_that_nobody_knows_are_bad_credentials(seaweed: S3Server, buc
         with pytest.raises(BadCredentials):
             await store.check_bucket(bucket)
         with pytest.raises(BadCredentials):
-            await store.put_object(bucket, "a", SMALL, header(SMALL))
+            await store.put_object(bucket, "a", SMALL, header(SMALL), DEFAULTS)
 
 
 async def test_a_wrong_secret_is_denied(seaweed: S3Server, bucket_name: Callable[..., str]) -> None:
@@ -413,7 +748,7 @@ async def test_a_wrong_secret_is_denied(seaweed: S3Server, bucket_name: Callable
         with pytest.raises(AccessDenied):
             await store.check_bucket(bucket)
         with pytest.raises(AccessDenied):
-            await store.put_object(bucket, "a", SMALL, header(SMALL))
+            await store.put_object(bucket, "a", SMALL, header(SMALL), DEFAULTS)
         with pytest.raises(AccessDenied):
             await store.head(bucket, "a")
 
@@ -486,7 +821,7 @@ async def test_the_library_below_does_not_wait_for_a_100_continue(
     bucket = await asyncio.to_thread(moto_server.make_bucket, bucket_name())
     proxy, server = proxy_for(moto_server)
     async with AiobotocoreStore(access_to(server), connections=2) as store:
-        await store.put_object(bucket, "a", SMALL, header(SMALL))
+        await store.put_object(bucket, "a", SMALL, header(SMALL), DEFAULTS)
     (seen,) = proxy.seen
     assert "expect" not in seen.headers
     assert seen.headers["x-amz-checksum-crc64nvme"] == header(SMALL)

@@ -138,3 +138,22 @@ def test_a_log_whose_files_do_not_fit_is_foreign_and_kept(moto_lab: Lab) -> None
     assert moto_lab.monitor(moto_lab.write_config(moto_lab.section(bucket))).exit_code == 0
     assert operations(proxy) == ["HeadBucket"]
     assert tree(moto_lab.log_dir / "uploads") == before
+
+
+def test_objects_the_old_tool_recorded_are_trusted_but_doubts_are_said_and_other_sizes_are_sent_again(
+    moto_lab: Lab,
+) -> None:
+    bucket, run = moto_lab.bucket(), moto_lab.make_run()
+    names = sorted(files_below(run))
+    moto_lab.write_old_log(run, names[1:])
+    grown = names[-1]
+    moto_lab.server.client().put_object(Bucket=bucket, Key=f"{run.name}/{grown}", Body=b"as long as it was before")
+    proxy = moto_lab.behind()
+
+    done = moto_lab.monitor(moto_lab.write_config(moto_lab.section(bucket)), "--json")
+
+    assert done.exit_code == 0, done.stderr
+    assert sorted(keys_put(proxy)) == sorted([f"{run.name}/{names[0]}", f"{run.name}/{grown}"])
+    doubts = len(names) - 2
+    assert done.json["runs"][0]["detail"] == f"{doubts} objects recorded by s3_upload cannot be found so in S3"
+    assert done.stderr.count("was recorded by s3_upload, but in S3 it is missing; `verify --repair`") == doubts

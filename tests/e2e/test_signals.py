@@ -50,7 +50,7 @@ def test_an_upload_that_is_stopped_goes_on_where_it_ended(
     assert lab.run_log(run)["completed"]
 
 
-def test_a_big_file_in_parts_is_no_hindrance_and_leaves_no_parts(moto_lab: Lab) -> None:
+def test_a_big_file_in_parts_is_no_hindrance_and_the_next_start_goes_on_inside_it(moto_lab: Lab) -> None:
     bucket = moto_lab.bucket()
     run = moto_lab.make_run(files={"Data/big.cbcl": bytes(range(256)) * 4096 * 60})
     third = on("UploadPart", part=3)
@@ -62,12 +62,15 @@ def test_a_big_file_in_parts_is_no_hindrance_and_leaves_no_parts(moto_lab: Lab) 
         stopped = command.wait(STOP_SECONDS)
 
     assert stopped.exit_code == stopped.json["exit_code"] == 143
-    assert moto_lab.server.uploads_in_progress(bucket) == []
+    assert len(moto_lab.server.uploads_in_progress(bucket)) == 1
     assert moto_lab.slack.texts() == []
-    moto_lab.behind()
+    proxy = moto_lab.behind()
 
     assert moto_lab.monitor(moto_lab.write_config(moto_lab.section(bucket))).exit_code == 0
     moto_lab.assert_in_bucket(run, bucket, run.name)
+    assert moto_lab.server.uploads_in_progress(bucket) == []
+    assert proxy.count(on("CreateMultipartUpload")) == 0
+    assert 1 <= proxy.count(on("UploadPart")) < 8
 
 
 def test_runs_that_were_not_begun_are_left_for_the_next_start(moto_lab: Lab) -> None:

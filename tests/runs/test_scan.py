@@ -85,12 +85,12 @@ def odd(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path, OSError | int], None
 DENIED = PermissionError(13, "Permission denied")
 
 
-def test_every_file_is_listed_with_its_relative_name_size_and_time(run: Path) -> None:
+def test_every_file_is_listed_with_its_relative_name_size_time_and_inode(run: Path) -> None:
     write(run / "RunInfo.xml", "12345")
     write(run / "Data" / "Intensities" / "s.bcl", "")
     os.utime(run / "RunInfo.xml", ns=(0, 1_700_000_000_123_456_789))
     found = scan(str(run))
-    assert LocalFile("RunInfo.xml", 5, 1_700_000_000_123_456_789) in found.files
+    assert LocalFile("RunInfo.xml", 5, 1_700_000_000_123_456_789, os.stat(run / "RunInfo.xml").st_ino) in found.files
     assert names(found) == ["Data/Intensities/s.bcl", "RunInfo.xml"]
     assert (found.regular_files, found.total_bytes, found.excluded) == (2, 5, 0)
     assert (found.unsendable, found.warnings) == ([], [])

@@ -27,9 +27,18 @@ OLD_FIELDS = [
     "failed_upload_files",
     "uploaded_files",
 ]
-OUR_FIELDS = ["bucket", "remote_path", "started_at", "updated_at", "completed_at", "failures", "files"]
+OUR_FIELDS = [
+    "bucket",
+    "remote_path",
+    "started_at",
+    "updated_at",
+    "completed_at",
+    "exclude_patterns",
+    "failures",
+    "files",
+]
 
-RECORD = FileRecord("0123abcd-2", 12, 1_700_000_000_123_456_789, "AAAAAAAAAAA=", "2024-01-01T10:00:00Z")
+RECORD = FileRecord("0123abcd-2", 12, 1_700_000_000_123_456_789, "AAAAAAAAAAA=", "2024-01-01T10:00:00Z", 8)
 
 
 def some_log() -> RunLog:
@@ -43,6 +52,7 @@ def some_log() -> RunLog:
         failures={"Data/bad": "the file cannot be read: Permission denied"},
         started_at="2024-01-01T09:59:00Z",
         updated_at="2024-01-01T10:00:02Z",
+        exclude_patterns=["\\.tmp$"],
     )
 
 
@@ -101,6 +111,7 @@ def test_our_fields_tell_the_destination_the_times_the_reasons_and_each_file() -
         "started_at": "2024-01-01T09:59:00Z",
         "updated_at": "2024-01-01T10:00:02Z",
         "completed_at": None,
+        "exclude_patterns": ["\\.tmp$"],
         "failures": {f"{RUN_PATH}/Data/bad": "the file cannot be read: Permission denied"},
         "files": {
             "RunInfo.xml": {
@@ -108,6 +119,7 @@ def test_our_fields_tell_the_destination_the_times_the_reasons_and_each_file() -
                 "mtime_ns": 1_700_000_000_123_456_789,
                 "crc64nvme": "AAAAAAAAAAA=",
                 "uploaded_at": "2024-01-01T10:00:00Z",
+                "part_size": 8,
             },
             "Data/s 1.bcl": {"size": 0, "mtime_ns": 0, "crc64nvme": None, "uploaded_at": "2024-01-01T10:00:01Z"},
         },

@@ -49,11 +49,11 @@ class ProxiedExchange:
             if limit is not None and self._bytes >= limit:
                 return
 
-    async def forward(self, *, flip_at: int | None = None, deliver: bool = True) -> None:
+    async def forward(self, *, flip_at: int | None = None, deliver: bool = True, half: bool = False) -> None:
         """Pass request and answer on; over a new connection to the server, so none is ever stale."""
         reader, writer = await asyncio.open_connection(*self._upstream, limit=STREAM_LIMIT)
         sending = asyncio.create_task(self._send(writer, flip_at))
-        answering = asyncio.create_task(self._relay_answer(reader, deliver=deliver))
+        answering = asyncio.create_task(self._relay_answer(reader, deliver=deliver, half=half))
         try:
             await asyncio.wait({sending, answering}, return_when=asyncio.FIRST_COMPLETED)
             if sending.done():
@@ -131,14 +131,17 @@ class ProxiedExchange:
                 await writer.drain()
         self._report(None, self._bytes)
 
-    async def _relay_answer(self, reader: asyncio.StreamReader, *, deliver: bool) -> None:
+    async def _relay_answer(self, reader: asyncio.StreamReader, *, deliver: bool, half: bool) -> None:
         head = await read_head(reader)
         while head is not None and head.status < 200:
             self._writer.write(head.raw)
             head = await read_head(reader)
         if head is None:
             raise ConnectionResetError("the server closed the connection instead of answering")
-        self.reusable = self.reusable and head.keeps_alive
+        self.reusable = self.reusable and head.keeps_alive and not half
+        if half:
+            await self._relay_half(reader, head)
+            return
         if deliver:
             self._report(head.status, self._bytes)
             self._writer.write(head.raw)
@@ -146,6 +149,11 @@ class ProxiedExchange:
             if deliver:
                 self._writer.write(piece.raw)
                 await self._writer.drain()
+
+    async def _relay_half(self, reader: asyncio.StreamReader, head: Head) -> None:
+        body = b"".join([piece.raw async for piece in answer_body(reader, head, self.request.method)])
+        self._writer.write(head.raw + body[: len(body) // 2] if body else head.raw[: len(head.raw) // 2])
+        await self._writer.drain()
 
 
 def _flipped(piece: Piece, end: int, flip_at: int | None) -> bytes:

@@ -1,6 +1,7 @@
 """What the fault proxy can do to a request: each fault is one coroutine over an `Exchange`."""
 
 import asyncio
+import threading
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -19,8 +20,11 @@ class Exchange(Protocol):
         """Read and forget `limit` bytes of the body, by default all; sends 100 Continue where it is due."""
         ...
 
-    async def forward(self, *, flip_at: int | None = None, deliver: bool = True) -> None:
-        """Pass request and answer on: as they are, or with one bit flipped, or not delivering the answer."""
+    async def forward(self, *, flip_at: int | None = None, deliver: bool = True, half: bool = False) -> None:
+        """Pass request and answer on: as they are, with one bit flipped, without the answer, or with half of it.
+
+        Half an answer ends in the middle of its body, or of its head where it has no body.
+        """
         ...
 
     async def answer(self, status: int, code: str, headers: dict[str, str]) -> None:
@@ -120,6 +124,48 @@ class DropAnswer:
         """Handle the request to its end."""
         await exchange.forward(deliver=False)
         exchange.cut(reset=self.reset)
+
+
+@dataclass(frozen=True, slots=True)
+class CutAnswer:
+    """Let the server do it, and cut the connection in the middle of the answer."""
+
+    reset: bool = False
+
+    async def act(self, exchange: Exchange) -> None:
+        """Handle the request to its end."""
+        await exchange.forward(half=True)
+        exchange.cut(reset=self.reset)
+
+
+@dataclass(frozen=True, slots=True)
+class StallAnswer:
+    """Let the server do it, but stop in the middle of the answer, or before it."""
+
+    half: bool = True
+
+    async def act(self, exchange: Exchange) -> None:
+        """Handle the request to its end."""
+        await exchange.forward(half=self.half, deliver=False)
+        await exchange.wait_for_hang_up()
+
+
+@dataclass(slots=True, eq=False)
+class Hold:
+    """Wait until `release` is called, then do `then`; nothing is read meanwhile."""
+
+    then: Action = field(default_factory=Forward)
+    _released: threading.Event = field(default_factory=threading.Event)
+
+    def release(self) -> None:
+        """Let the requests that are held, and those that come, go on."""
+        self._released.set()
+
+    async def act(self, exchange: Exchange) -> None:
+        """Handle the request to its end."""
+        while not self._released.is_set():
+            await asyncio.sleep(0.01)
+        await self.then.act(exchange)
 
 
 @dataclass(frozen=True, slots=True)

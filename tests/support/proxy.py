@@ -10,23 +10,26 @@ from types import TracebackType
 from urllib.parse import urlsplit
 
 from .exchange import STREAM_LIMIT, ProxiedExchange
-from .faults import Action, Answer, Cut, Delay, DropAnswer, FlipByte, Forward, Rule, Stall
+from .faults import Action, Answer, Cut, CutAnswer, Delay, DropAnswer, FlipByte, Forward, Hold, Rule, Stall, StallAnswer
 from .http_messages import Head, read_head
 from .s3requests import Match, Request, Seen, every, on
 
 __all__ = [
     "Answer",
     "Cut",
+    "CutAnswer",
     "Delay",
     "DropAnswer",
     "FaultProxy",
     "FlipByte",
     "Forward",
+    "Hold",
     "Match",
     "Request",
     "Rule",
     "Seen",
     "Stall",
+    "StallAnswer",
     "every",
     "on",
 ]
@@ -77,6 +80,11 @@ class FaultProxy:
         """Every request that arrived, in order of arrival, as it stands now."""
         with self._changed:
             return list(self._seen)
+
+    def forget(self) -> None:
+        """Start counting anew; requests that are on their way stay in nobody's count."""
+        with self._changed:
+            self._seen = []
 
     def count(self, match: Callable[[Seen], bool] = every) -> int:
         """Return how many of the requests seen match."""
@@ -133,14 +141,14 @@ class FaultProxy:
         path, _, query = target.partition("?")
         request = Request(method, path, query, dict(head.headers))
         with self._changed:
-            place = len(self._seen)
-            self._seen.append(Seen(method, path, query, request.headers))
+            seen_list, place = self._seen, len(self._seen)
+            seen_list.append(Seen(method, path, query, request.headers))
             self._changed.notify_all()
 
         def report(status: int | None, size: int) -> None:
             with self._changed:
-                before = self._seen[place]
-                self._seen[place] = replace(before, status=status or before.status, bytes=size)
+                before = seen_list[place]
+                seen_list[place] = replace(before, status=status or before.status, bytes=size)
                 self._changed.notify_all()
 
         exchange = ProxiedExchange(head, request, (reader, writer), self._upstream, report)

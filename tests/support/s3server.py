@@ -65,6 +65,10 @@ class S3Server:
         self.client().create_bucket(Bucket=name)
         return name
 
+    def remove_bucket(self, name: str) -> None:
+        """Delete the bucket with all that is in it, for servers that let that happen (SeaweedFS)."""
+        self.client().delete_bucket(Bucket=name)
+
     def objects(self, bucket: str) -> dict[str, ObjectSeen]:
         """Return every object of the bucket by key. SeaweedFS lists a backslash in a key as a slash."""
         pages = self.client().get_paginator("list_objects_v2").paginate(Bucket=bucket)

@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import TracebackType
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -21,7 +22,7 @@ from .process import (
 )
 from .s3server import ObjectSeen, S3Server
 
-__all__ = ["ObjectSeen", "PortTakenError", "S3Server", "ServerStartError", "moto", "seaweedfs"]
+__all__ = ["ObjectSeen", "PortTakenError", "RestartableSeaweed", "S3Server", "ServerStartError", "moto", "seaweedfs"]
 
 Ports = Callable[[int], list[int]]
 
@@ -52,10 +53,49 @@ def moto(ports: Ports = free_ports) -> Iterator[S3Server]:
             process.stop()
 
 
-def _start_seaweedfs(folder: Path, ports: list[int]) -> tuple[ServerProcess, S3Server, list[int]]:
+class RestartableSeaweed:
+    """A SeaweedFS that can be killed, and started again on the same ports with the data it had; for `with`."""
+
+    def __init__(self) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="seaweedfs-", ignore_cleanup_errors=True)
+        self._data = tempfile.mkdtemp(dir=self._folder.name, prefix="data-")
+        self._ports: list[int] = []
+
+    def __enter__(self) -> "RestartableSeaweed":
+        def start() -> None:
+            self._ports = free_ports(4)
+            self.server = _server_at(self._ports[3])
+            self._start()
+
+        start_with_free_ports(start)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.kill()
+        self._folder.cleanup()
+
+    def kill(self) -> None:
+        """End it as kill -9 does."""
+        self._process.stop(grace_seconds=0)
+        self.server.close()
+        _remove_sockets(self._ports)
+
+    def restart(self) -> None:
+        """Start it again; returns when it takes objects."""
+        self._start()
+
+    def _start(self) -> None:
+        self._process, _, _ = _start_seaweedfs(Path(self._folder.name), self._ports, self.server, self._data)
+
+
+def _start_seaweedfs(
+    folder: Path, ports: list[int], server: S3Server | None = None, data: str | None = None
+) -> tuple[ServerProcess, S3Server, list[int]]:
     master, volume, filer, s3 = ports
-    data = tempfile.mkdtemp(dir=folder, prefix="data-")
-    server = _server_at(s3)
+    data = data or tempfile.mkdtemp(dir=folder, prefix="data-")
+    server = server or _server_at(s3)
     identities = folder / "identities.json"
     identities.write_text(_one_admin(server))
     argv = [

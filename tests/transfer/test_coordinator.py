@@ -11,16 +11,29 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
 
 import pytest
 
 from async_s3_upload.errors import AwsAccessError, WorkersError
+from async_s3_upload.runs.scan import scan
 from async_s3_upload.transfer import coordinator as coordinating
-from async_s3_upload.transfer.coordinator import Coordinator
-from async_s3_upload.transfer.messages import AwsAccess, BytesSent, FileDone, FileFailed, Limits, WorkerSettings
+from async_s3_upload.transfer.coordinator import DEATHS_ALONE, GIVE_UP_S, Coordinator
+from async_s3_upload.transfer.messages import (
+    AwsAccess,
+    FileDone,
+    FileFailed,
+    FileItem,
+    KnownUpload,
+    Limits,
+    Note,
+    PartDone,
+    TransferEvent,
+    UploadBegun,
+    WorkerSettings,
+)
 from async_s3_upload.transfer.plan import Job, plan_job
 from tests.support.command import start_command
 from tests.support.proxy import Answer, Delay, FaultProxy, Rule, Stall, every, on
@@ -64,12 +77,21 @@ class Watcher:
     done: dict[int, FileDone] = field(default_factory=dict)
     failed: dict[int, FileFailed] = field(default_factory=dict)
     outcomes: Counter[int] = field(default_factory=Counter)
-    bytes_of_parts: int = 0
+    parts: list[PartDone] = field(default_factory=list)
+    begun: dict[int, UploadBegun] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
 
-    def __call__(self, event: FileDone | FileFailed | BytesSent) -> None:
-        if isinstance(event, BytesSent):
-            self.bytes_of_parts += event.count
-            return
+    def __call__(self, event: TransferEvent) -> None:
+        if isinstance(event, PartDone):
+            self.parts.append(event)
+        elif isinstance(event, UploadBegun):
+            self.begun[event.number] = event
+        elif isinstance(event, Note):
+            self.notes.append(event.text)
+        elif isinstance(event, (FileDone, FileFailed)):
+            self._settle(event)
+
+    def _settle(self, event: FileDone | FileFailed) -> None:
         self.outcomes[event.number] += 1
         if isinstance(event, FileDone):
             self.done[event.number] = event
@@ -87,14 +109,18 @@ def job_of(folder: Path, bucket: str, sizes: Sequence[int], prefix: str = "run")
     names = {f"{number:04d}.bcl": size for number, size in enumerate(sizes)}
     for name, size in names.items():
         (folder / name).write_bytes(random.Random(name).randbytes(size))
-    return plan_job(bucket, prefix, str(folder), names)
+    files = [file for file in scan(str(folder)).files if file.name in names]
+    return plan_job(bucket, prefix, str(folder), files)
 
 
-def coordinator_for(server: S3Server, cores: int = 2, concurrency: int = 4) -> Coordinator:
+def coordinator_for(
+    server: S3Server, cores: int = 2, concurrency: int = 4, give_up_s: float = GIVE_UP_S, attempts: int = 2
+) -> Coordinator:
     access = AwsAccess(
         access_key=server.access_key, secret_key=server.secret_key, endpoint_url=server.endpoint, region=REGION
     )
-    return Coordinator(WorkerSettings(access, Limits(concurrency=concurrency, attempts=2), log_level=30), cores)
+    settings = WorkerSettings(access, Limits(concurrency=concurrency, attempts=attempts), log_level=30)
+    return Coordinator(settings, cores, give_up_s)
 
 
 def worker_pids() -> list[int]:
@@ -133,7 +159,7 @@ async def test_all_files_arrive_exactly_once_through_several_workers(
     assert (sent.doom, sent.stopped) == (None, False)
     assert len(workers) == 2
     assert_all_arrived(moto_server, job, watcher)
-    assert watcher.bytes_of_parts == 17 * 1024 * 1024
+    assert sum(event.part.size for event in watcher.parts) == 17 * 1024 * 1024
     assert proxy.count(on("PutObject")) == 400
     assert proxy.count(on("UploadPart")) == 3
 
@@ -149,7 +175,7 @@ async def test_workers_serve_one_job_after_the_other(moto_server: S3Server, buck
             assert watcher.reported_once
             assert len(watcher.done) == 5
             pids.append(worker_pids())
-        empty = await coordinator.send(plan_job(bucket, "p", str(tmp_path), {}), Watcher())
+        empty = await coordinator.send(plan_job(bucket, "p", str(tmp_path), []), Watcher())
         assert (empty.doom, empty.stopped) == (None, False)
     assert pids[0] == pids[1]
     assert len(moto_server.objects(bucket)) == 10
@@ -176,20 +202,154 @@ async def test_a_worker_killed_between_two_jobs_is_replaced(moto_server: S3Serve
     assert_all_arrived(moto_server, job, watcher)
 
 
-async def test_a_file_in_whose_hands_workers_die_again_and_again_fails(
+async def test_a_death_is_told_and_what_the_worker_held_is_planned_anew(
     moto_server: S3Server, proxy_for: ProxyFor, bucket: str, tmp_path: Path
 ) -> None:
-    proxy, server = proxy_for(moto_server, Rule(every, Stall()))
+    proxy, server = proxy_for(moto_server, Rule(on("PutObject"), Stall(), times=4))
+    job = job_of(tmp_path, bucket, [10] * 20)
     watcher = Watcher()
+    asked: list[int] = []
+
+    def refresh(item: FileItem) -> FileItem:
+        asked.append(item.number)
+        return item
+
     async with asyncio.timeout(DEADLINE_S), coordinator_for(server, cores=1) as coordinator:
-        sending = asyncio.create_task(coordinator.send(job_of(tmp_path, bucket, [10]), watcher))
-        for death in range(coordinating.DEATHS_PER_FILE):
-            await seen(proxy, on("PutObject"), death + 1)
-            kill_one()
+        sending = asyncio.create_task(coordinator.send(job, watcher, refresh))
+        await seen(proxy, on("PutObject"), 4)
+        kill_one()
+        await sending
+    assert watcher.notes == [f"a worker process died with {len(asked)} files in hand, they are tried again one by one"]
+    assert len(asked) == len(set(asked)) >= 4
+    assert_all_arrived(moto_server, job, watcher)
+
+
+async def test_an_upload_of_a_dead_worker_goes_on_with_the_parts_that_arrived(
+    moto_server: S3Server, proxy_for: ProxyFor, bucket: str, tmp_path: Path
+) -> None:
+    proxy, server = proxy_for(moto_server, Rule(on("UploadPart", part=3), Stall(), times=1))
+    job = job_of(tmp_path, bucket, [17 * 1024 * 1024])
+    watcher = Watcher()
+
+    def refresh(item: FileItem) -> FileItem:
+        upload = watcher.begun[item.number]
+        parts = tuple(event.part for event in watcher.parts)
+        known = KnownUpload(
+            upload.upload_id, item.size, item.mtime_ns, item.inode, upload.part_size, upload.with_checksum, parts
+        )
+        return replace(item, known=known)
+
+    async with asyncio.timeout(DEADLINE_S), coordinator_for(server, cores=1) as coordinator:
+        sending = asyncio.create_task(coordinator.send(job, watcher, refresh))
+        await seen(proxy, on("UploadPart", part=3))
+        while len(watcher.parts) < 2:
+            await asyncio.sleep(0.01)
+        kill_one()
+        await sending
+    assert [proxy.count(on("UploadPart", part=number)) for number in (1, 2, 3)] == [1, 1, 2]
+    assert proxy.count(on("CreateMultipartUpload")) == 1
+    assert watcher.done[0].sent == 1024 * 1024
+    assert_all_arrived(moto_server, job, watcher)
+    assert moto_server.uploads_in_progress(bucket) == []
+
+
+async def test_a_file_that_kills_its_workers_fails_alone_and_all_others_arrive(
+    moto_server: S3Server, proxy_for: ProxyFor, bucket: str, tmp_path: Path
+) -> None:
+    job = job_of(tmp_path, bucket, [*range(10, 210)])
+    deadly = job.items[40]
+    on_deadly = on("PutObject", key_ends=deadly.key)
+    proxy, server = proxy_for(moto_server, Rule(on_deadly, Stall()))
+    watcher = Watcher()
+    async with asyncio.timeout(DEADLINE_S), coordinator_for(server) as coordinator:
+        sending = asyncio.create_task(coordinator.send(job, watcher))
+        for death in range(1 + DEATHS_ALONE):
+            await seen(proxy, on_deadly, death + 1)
+            (holder,) = [worker for worker in coordinator._pool.workers if deadly.number in worker.outstanding]
+            assert not death or set(holder.outstanding) == {deadly.number}, "it is tried alone"
+            assert holder.process.pid
+            os.kill(holder.process.pid, signal.SIGKILL)
         sent = await sending
-    assert sent.doom is None
-    assert watcher.outcomes == {0: 1}
-    assert "died 3 times" in watcher.failed[0].error
+        assert len(worker_pids()) == 2
+    assert (sent.doom, sent.gave_up, sent.stopped) == (None, None, False)
+    assert watcher.outcomes == dict.fromkeys(range(200), 1)
+    assert set(watcher.failed) == {deadly.number}
+    failure = watcher.failed[deadly.number]
+    assert (failure.kind, failure.error) == ("file", "2 worker processes died with this file alone in hand")
+    assert set(moto_server.objects(bucket)) == {item.key for item in job.items} - {deadly.key}
+    assert len(watcher.notes) == 1 + DEATHS_ALONE
+
+
+async def test_two_files_that_kill_their_workers_fail_each_and_all_others_arrive(
+    moto_server: S3Server, proxy_for: ProxyFor, bucket: str, tmp_path: Path
+) -> None:
+    """That must not look like a machine on which no worker lives."""
+    job = job_of(tmp_path, bucket, [*range(10, 20)])
+    deadly = {item.key: item.number for item in job.items[:2]}
+    on_deadly = on("PutObject")
+    proxy, server = proxy_for(moto_server, Rule(lambda request: request.key in deadly, Stall()))
+    watcher = Watcher()
+
+    async def kill_whoever_holds_one() -> None:
+        killed = 0
+        while True:
+            await asyncio.sleep(0.02)
+            stalled = [seen for seen in proxy.seen if on_deadly(seen) and seen.key in deadly]
+            if len(stalled) > killed and worker_pids():
+                killed = len(stalled)
+                kill_one()
+
+    async with asyncio.timeout(DEADLINE_S), coordinator_for(server, cores=1) as coordinator:
+        killing = asyncio.create_task(kill_whoever_holds_one())
+        await coordinator.send(job, watcher)
+        killing.cancel()
+    assert set(watcher.failed) == set(deadly.values())
+    assert set(watcher.done) == {item.number for item in job.items} - set(deadly.values())
+    assert watcher.reported_once
+
+
+async def test_when_nothing_succeeds_for_long_the_rest_is_given_up(
+    moto_server: S3Server, proxy_for: ProxyFor, bucket: str, tmp_path: Path
+) -> None:
+    _, server = proxy_for(moto_server, Rule(on("PutObject"), Answer(503, "SlowDown")))
+    job = job_of(tmp_path, bucket, [10] * 300)
+    watcher = Watcher()
+    began = time.monotonic()
+    async with asyncio.timeout(DEADLINE_S), coordinator_for(server, cores=1, give_up_s=1.5) as coordinator:
+        sent = await coordinator.send(job, watcher)
+    assert 1.5 <= time.monotonic() - began < 10
+    assert sent.gave_up == "nothing succeeded for 0.025 minutes"
+    assert (sent.doom, sent.stopped) == (None, False)
+    assert watcher.reported_once
+    assert len(watcher.outcomes) < 300
+    assert not watcher.done
+
+
+async def test_a_server_that_hangs_is_given_up_too(
+    moto_server: S3Server, proxy_for: ProxyFor, bucket: str, tmp_path: Path
+) -> None:
+    _, server = proxy_for(moto_server, Rule(every, Stall()))
+    async with asyncio.timeout(DEADLINE_S), coordinator_for(server, cores=1, give_up_s=1.0) as coordinator:
+        sent = await coordinator.send(job_of(tmp_path, bucket, [10] * 5), Watcher())
+    assert sent.gave_up is not None
+
+
+@pytest.mark.parametrize("still", ["one object in a while", "files that cannot be read"])
+async def test_as_long_as_something_is_settled_nothing_is_given_up(
+    moto_server: S3Server, proxy_for: ProxyFor, bucket: str, tmp_path: Path, still: str
+) -> None:
+    slow = Rule(on("PutObject"), Delay(0.7))
+    _, server = proxy_for(moto_server, slow)
+    job = job_of(tmp_path, bucket, [10] * 4)
+    if still != "one object in a while":
+        for item in job.items[:3]:
+            os.unlink(item.path)
+    watcher = Watcher()
+    coordinator = coordinator_for(server, cores=1, concurrency=1, give_up_s=2.0)
+    async with asyncio.timeout(DEADLINE_S), coordinator:
+        sent = await coordinator.send(job, watcher)
+    assert sent.gave_up is None
+    assert watcher.outcomes == dict.fromkeys(range(4), 1)
 
 
 async def test_workers_that_die_without_end_end_the_command(
@@ -226,7 +386,7 @@ async def test_stopping_lets_requests_in_flight_end_and_reports_them(
     assert not watcher.failed
 
 
-async def test_stopping_cuts_off_what_does_not_end_and_aborts_its_uploads(
+async def test_stopping_cuts_off_what_does_not_end_and_leaves_its_uploads_to_the_next_start(
     moto_server: S3Server, proxy_for: ProxyFor, bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(coordinating, "STOP_GRACE_S", 0.5)
@@ -244,7 +404,8 @@ async def test_stopping_cuts_off_what_does_not_end_and_aborts_its_uploads(
     assert 0 not in watcher.outcomes
     assert watcher.reported_once
     assert set(moto_server.objects(bucket)) == {job.items[number].key for number in watcher.done}
-    assert moto_server.uploads_in_progress(bucket) == []
+    assert moto_server.uploads_in_progress(bucket) == [job.items[0].key]
+    assert set(watcher.begun) == {0}, "it is remembered"
 
 
 async def test_stopping_before_or_while_workers_start_is_quick(
@@ -377,7 +538,8 @@ async def test_a_bucket_that_vanishes_in_mid_run_ends_its_job_only(
     _, server = proxy_for(moto_server, gone)
     other = moto_server.make_bucket(bucket_name("other"))
     watcher, later = Watcher(), Watcher()
-    async with asyncio.timeout(DEADLINE_S), coordinator_for(server) as coordinator:
+    # one worker: what another one has in flight at that moment is cut off
+    async with asyncio.timeout(DEADLINE_S), coordinator_for(server, cores=1) as coordinator:
         sent = await coordinator.send(job_of(tmp_path, bucket, [10] * 300), watcher)
         assert sent.doom is not None
         assert "NoSuchBucket" in sent.doom
@@ -399,10 +561,10 @@ async def test_workers_that_find_no_credentials_end_the_command(bucket: str, tmp
 async def test_what_workers_log_arrives_here(
     moto_server: S3Server, proxy_for: ProxyFor, bucket: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    _, server = proxy_for(moto_server, Rule(on("PutObject"), Answer(503, "SlowDown"), times=1))
-    async with asyncio.timeout(DEADLINE_S), coordinator_for(server, cores=1) as coordinator:
+    _, server = proxy_for(moto_server, Rule(on("PutObject"), Answer(503, "SlowDown"), times=2))
+    async with asyncio.timeout(DEADLINE_S), coordinator_for(server, cores=1, attempts=3) as coordinator:
         await coordinator.send(job_of(tmp_path, bucket, [10]), Watcher())
-    assert "PUT run/0000.bcl: attempt 1 failed, trying again: S3 answered 503 SlowDown" in caplog.text
+    assert "PUT run/0000.bcl: attempt 2 failed, trying again: S3 answered 503 SlowDown" in caplog.text
 
 
 async def test_a_worker_is_deaf_to_signals_meant_for_the_command(

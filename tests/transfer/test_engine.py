@@ -5,133 +5,55 @@ import gc
 import os
 import random
 import tracemalloc
-from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from async_s3_upload.transfer import checksum, engine, plan
-from async_s3_upload.transfer.engine import Engine
-from async_s3_upload.transfer.messages import BytesSent, Event, FailureKind, FileDone, FileFailed, FileItem, Limits
-from async_s3_upload.transfer.retry import RetryPolicy
+from async_s3_upload.transfer import multipart, plan
+from async_s3_upload.transfer import requests as requesting
+from async_s3_upload.transfer.messages import (
+    FailureKind,
+    FileDone,
+    FileFailed,
+    Limits,
+    ObjectSettings,
+    PartDone,
+    UploadBegun,
+)
 from async_s3_upload.transfer.store import (
     AccessDenied,
     BadCredentials,
     NoSuchBucket,
     NoSuchUpload,
-    ObjectStore,
     Rejected,
     StoreError,
     WrongRegion,
 )
-from tests.contract.memory_store import MemoryStore
-from tests.contract.scripted_store import Call, Do, Fail, Hang, Hold, Rule, ScriptedStore
+from tests.contract.memory_store import DEFAULTS, MemoryStore
+from tests.contract.scripted_store import Do, Fail, Hang, Hold, Rule, ScriptedStore
+from tests.transfer.sending import (
+    BUCKET,
+    PART,
+    QUICK,
+    THRESHOLD,
+    Files,
+    begun,
+    crc_of,
+    done,
+    failed,
+    first_body_of,
+    gone,
+    on_key,
+    outcomes,
+    parts_sent,
+    send,
+    stored,
+    working,
+)
 
-BUCKET = "runs"
-PART = 1000
-THRESHOLD = 2000
-FAST = RetryPolicy(attempts=3, base_s=0.0005, cap_s=0.0005)
-DEADLINE_S = 20.0
-QUICK = Limits(concurrency=4, request_base_s=0.05, min_rate=10**9)
-"""Limits under which a request that hangs is cut off at once."""
-
-
-@pytest.fixture(autouse=True)
-def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(plan, "PART_SIZE", PART)
-    monkeypatch.setattr(plan, "MULTIPART_THRESHOLD", THRESHOLD)
-
-
-@pytest.fixture
-def memory() -> MemoryStore:
-    return MemoryStore(BUCKET, min_part_size=PART)
-
-
-class Files:
-    """Local files to send, numbered in the order they were made."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.items: list[FileItem] = []
-        self.bodies: dict[str, bytes] = {}
-
-    def add(self, *sizes: int) -> list[FileItem]:
-        return [self._add(size) for size in sizes]
-
-    def _add(self, size: int) -> FileItem:
-        number = len(self.items)
-        key = f"run/{number}"
-        body = random.Random(number).randbytes(size)
-        path = self.folder / str(number)
-        path.write_bytes(body)
-        item = FileItem(number, str(path), key, size)
-        self.items.append(item)
-        self.bodies[key] = body
-        return item
-
-
-@pytest.fixture
-def files(tmp_path: Path) -> Files:
-    return Files(tmp_path)
-
-
-@asynccontextmanager
-async def working(
-    store: ObjectStore, items: Sequence[FileItem], limits: Limits | None = None
-) -> AsyncIterator[tuple[Engine, asyncio.Task[None], list[Event]]]:
-    """An engine at work on the items, its task, and the events so far. The task has to end within the block."""
-    events: list[Event] = []
-    async with store:
-        found = Engine(store, limits or Limits(concurrency=4), events.append, FAST)
-        task = asyncio.create_task(found.run())
-        for item in items:
-            found.submit(BUCKET, item)
-        try:
-            async with asyncio.timeout(DEADLINE_S):
-                yield found, task, events
-            assert task.done(), "the engine still runs"
-        finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
-
-
-async def send(store: ObjectStore, items: Sequence[FileItem], limits: Limits | None = None) -> list[Event]:
-    """Send the items to their end and return all events."""
-    async with working(store, items, limits) as (found, task, events):
-        found.close()
-        await task
-    return events
-
-
-def done(events: Sequence[Event]) -> dict[int, FileDone]:
-    return {event.number: event for event in events if isinstance(event, FileDone)}
-
-
-def failed(events: Sequence[Event]) -> dict[int, FileFailed]:
-    return {event.number: event for event in events if isinstance(event, FileFailed)}
-
-
-def outcomes(events: Sequence[Event]) -> Counter[int]:
-    return Counter(event.number for event in events if isinstance(event, (FileDone, FileFailed)))
-
-
-def stored(memory: MemoryStore) -> dict[str, bytes]:
-    return {key: found.body for key, found in memory.objects[BUCKET].items()}
-
-
-def crc_of(body: bytes) -> str:
-    return checksum.as_header(checksum.crc_of(body))
-
-
-def first_body_of(item: FileItem) -> Callable[[Call], bool]:
-    """Match the call that brings the first bytes of the file, whole or part."""
-    return lambda call: call.key == item.key and (call.name == "put_object" or call.part == 1)
-
-
-def on_key(name: str, item: FileItem) -> Callable[[Call], bool]:
-    return lambda call: call.name == name and call.key == item.key
+pytestmark = pytest.mark.usefixtures("small_parts")
 
 
 # what is sent
@@ -143,7 +65,7 @@ async def test_a_small_file_is_one_put(memory: MemoryStore, files: Files) -> Non
     body = files.bodies[item.key]
     found = memory.objects[BUCKET][item.key]
     assert (found.body, found.crc64nvme) == (body, crc_of(body))
-    assert events == [FileDone(0, found.etag, 500, os.stat(item.path).st_mtime_ns, crc_of(body))]
+    assert events == [FileDone(0, found.etag, 500, os.stat(item.path).st_mtime_ns, crc_of(body), 500)]
     assert memory.requests == {"put_object": 1}
 
 
@@ -153,8 +75,16 @@ async def test_a_big_file_goes_in_parts_with_the_checksum_of_the_whole(memory: M
     body = files.bodies[item.key]
     found = memory.objects[BUCKET][item.key]
     assert (found.body, found.parts, found.crc64nvme) == (body, 4, crc_of(body))
-    assert events[-1] == FileDone(0, found.etag, len(body), os.stat(item.path).st_mtime_ns, crc_of(body))
-    assert sum(event.count for event in events if isinstance(event, BytesSent)) == len(body)
+    size = len(body)
+    assert events[-1] == FileDone(0, found.etag, size, os.stat(item.path).st_mtime_ns, crc_of(body), size, PART)
+    assert isinstance(events[0], UploadBegun)
+    assert (events[0].part_size, events[0].with_checksum) == (PART, True)
+    parts = [event for event in events if isinstance(event, PartDone)]
+    assert sum(event.part.size for event in parts) == size
+    assert {event.upload_id for event in parts} == {events[0].upload_id}
+    for event in parts:
+        offset = (event.part.number - 1) * PART
+        assert event.part.crc64nvme == crc_of(body[offset : offset + event.part.size])
     assert memory.requests == {"create_multipart": 1, "upload_part": 4, "complete_multipart": 1}
     assert memory.uploads == {}
 
@@ -179,13 +109,28 @@ async def test_without_checksums_none_is_sent_nor_reported(memory: MemoryStore, 
     assert stored(memory) == files.bodies
 
 
-async def test_a_file_that_grew_since_it_was_planned_is_sent_as_it_is(memory: MemoryStore, files: Files) -> None:
-    (item,) = files.add(10)
-    body = b"x" * (2 * THRESHOLD)
-    Path(item.path).write_bytes(body)
-    events = await send(memory, [item])
-    assert done(events)[0].size == len(body)
-    assert stored(memory) == {item.key: body}
+@pytest.mark.parametrize("size", [10, 3 * PART])
+async def test_the_settings_go_with_every_object(memory: MemoryStore, files: Files, size: int) -> None:
+    (item,) = files.add(size)
+    settings = ObjectSettings(storage_class="STANDARD_IA", tags=(("lab", "a"),))
+    await send(memory, [item], settings=settings)
+    assert memory.objects[BUCKET][item.key].settings == settings
+
+
+@pytest.mark.parametrize("field", ["size", "mtime_ns", "inode"])
+@pytest.mark.parametrize("size", [10, 3 * PART])
+async def test_a_file_in_another_state_than_planned_is_not_sent(
+    memory: MemoryStore, files: Files, field: str, size: int
+) -> None:
+    (item,) = files.add(size)
+    planned = {
+        "size": replace(item, size=size + 1),
+        "mtime_ns": replace(item, mtime_ns=item.mtime_ns - 1),
+        "inode": replace(item, inode=item.inode + 1),
+    }
+    events = await send(memory, [planned[field]])
+    assert events == [FileFailed(0, "changed", "the file changed since the run was looked through")]
+    assert memory.requests == {}
 
 
 async def test_many_files_of_all_sizes_arrive_each_reported_once(memory: MemoryStore, files: Files) -> None:
@@ -210,7 +155,7 @@ async def test_never_more_requests_than_the_concurrency(memory: MemoryStore, fil
         gate.set()
         await task
     assert memory.in_progress_peak == 3
-    assert found.in_flight_peak == 3
+    assert found.requests.gate.peak == 3
     assert len(done(events)) == len(items)
 
 
@@ -314,7 +259,7 @@ async def test_each_request_of_a_big_file_is_retried(memory: MemoryStore, files:
         (BadCredentials("no"), "bad_credentials"),
         (WrongRegion("no"), "request"),
         (Rejected("no"), "request"),
-        (NoSuchUpload("no"), "request"),
+        (NoSuchUpload("no"), "changed"),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",
 )
@@ -342,6 +287,28 @@ async def test_a_part_that_fails_fails_its_file_only_and_the_upload_is_aborted(
     assert memory.uploads == {}
     assert store.count("complete_multipart") == 1
     assert store.count("abort_multipart") == 1
+    assert len(gone(events)) == 1
+
+
+async def test_an_upload_that_fails_for_the_moment_stays_open(memory: MemoryStore, files: Files) -> None:
+    (item,) = files.add(4 * PART)
+    store = ScriptedStore(memory, [Rule(lambda call: call.part == 3, Fail(), times=None)])
+    events = await send(store, [item], Limits(concurrency=1))
+    assert failed(events) == {0: FileFailed(0, "request", "scripted")}
+    (upload_id,) = begun(events)
+    assert list(memory.uploads) == [upload_id]
+    assert parts_sent(events) == sorted(memory.uploads[upload_id].parts) == [1, 2]
+    assert gone(events) == []
+    assert store.count("abort_multipart") == 0
+
+
+async def test_a_completion_that_fails_for_the_moment_leaves_the_upload_open(memory: MemoryStore, files: Files) -> None:
+    (item,) = files.add(3 * PART)
+    store = ScriptedStore(memory, [Rule("complete_multipart", Fail(), times=None)])
+    events = await send(store, [item])
+    assert failed(events)[0].kind == "request"
+    assert list(memory.uploads) == begun(events)
+    assert store.count("abort_multipart") == 0
 
 
 async def test_parts_after_a_failed_one_are_not_sent(memory: MemoryStore, files: Files) -> None:
@@ -375,25 +342,41 @@ async def test_an_upload_that_vanished_is_a_failed_file(memory: MemoryStore, fil
     (item,) = files.add(3 * PART)
     if there is not None:
         async with memory:
-            await memory.put_object(BUCKET, item.key, there, None)
+            await memory.put_object(BUCKET, item.key, there, None, DEFAULTS)
     store = ScriptedStore(
         memory,
         [Rule("complete_multipart", Fail()), Rule("complete_multipart", Do(memory.uploads.clear))],
     )
     events = await send(store, [item])
     assert outcomes(events) == {0: 1}
-    assert failed(events)[0].kind == "request"
+    assert failed(events)[0].kind == "changed", "planned anew, it is sent again"
+    assert gone(events) == begun(events)
 
 
-async def test_no_such_upload_at_the_first_attempt_is_a_failure_whatever_lies_there(
-    memory: MemoryStore, files: Files
+@pytest.mark.parametrize("sums", [True, False], ids=["with a checksum", "without"])
+async def test_after_no_such_upload_another_object_of_the_same_size_is_no_success(
+    memory: MemoryStore, files: Files, sums: bool
 ) -> None:
     (item,) = files.add(3 * PART)
+    body = b"x" * 3 * PART
     async with memory:
-        await memory.put_object(BUCKET, item.key, b"x" * 3 * PART, None)
+        await memory.put_object(BUCKET, item.key, body, crc_of(body) if sums else None, DEFAULTS)
     store = ScriptedStore(memory, [Rule("complete_multipart", Do(memory.uploads.clear))])
     events = await send(store, [item])
     assert len(failed(events)) == 1
+
+
+async def test_after_no_such_upload_another_object_of_as_many_parts_is_no_success(
+    memory: MemoryStore, files: Files
+) -> None:
+    """Without a checksum in HEAD the number of parts proves nothing: an older file of the same size has it too."""
+    (item,) = files.add(3 * PART)
+    plain = Limits(checksum="none")
+    await send(memory, [item], plain)
+    Path(item.path).write_bytes(b"x" * 3 * PART)
+    store = ScriptedStore(memory, [Rule("complete_multipart", Do(memory.uploads.clear))])
+    events = await send(store, [files.again(item)], plain)
+    assert set(failed(events)) == {0}
 
 
 async def test_a_bug_below_fails_the_file_only(memory: MemoryStore, files: Files) -> None:
@@ -424,8 +407,9 @@ async def test_a_bug_in_an_abort_hurts_nobody_else(memory: MemoryStore, files: F
 async def test_an_abort_is_retried_too(memory: MemoryStore, files: Files) -> None:
     (item,) = files.add(3 * PART)
     rules = [Rule("upload_part", Fail(Rejected("no"))), Rule("abort_multipart", Fail(), times=2)]
-    await send(ScriptedStore(memory, rules), [item])
+    events = await send(ScriptedStore(memory, rules), [item])
     assert memory.uploads == {}
+    assert gone(events) == begun(events)
 
 
 # a store that hangs
@@ -438,14 +422,12 @@ async def test_a_request_that_hangs_is_cut_off_and_tried_again(memory: MemorySto
     assert set(done(events)) == {0, 1}
 
 
-async def test_a_store_that_always_hangs_fails_the_file(
-    memory: MemoryStore, files: Files, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(engine, "ABORT_LIMIT_S", 0.05)
+async def test_a_store_that_always_hangs_fails_the_file(memory: MemoryStore, files: Files) -> None:
     items = files.add(10, 3 * PART)
-    rules = [Rule(name, Hang(), times=None) for name in ("put_object", "upload_part", "abort_multipart")]
+    rules = [Rule(name, Hang(), times=None) for name in ("put_object", "upload_part")]
     events = await send(ScriptedStore(memory, rules), items, QUICK)
     assert outcomes(events) == {0: 1, 1: 1}
+    assert list(memory.uploads) == begun(events), "the next start goes on with it"
     assert all("no answer within" in found.error for found in failed(events).values())
 
 
@@ -468,7 +450,7 @@ async def test_the_time_limit_grows_with_the_size(memory: MemoryStore, files: Fi
 async def test_a_completion_that_hangs_is_cut_off_and_head_decides(
     memory: MemoryStore, files: Files, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine, "COMPLETE_LIMIT_S", 0.05)
+    monkeypatch.setattr(requesting, "COMPLETE_TIMES", 1)
     (item,) = files.add(3 * PART)
     events = await send(ScriptedStore(memory, [Rule("complete_multipart", Hang())]), [item], QUICK)
     assert len(done(events)) == 1
@@ -505,6 +487,13 @@ def be_replaced(path: str) -> None:
 
 
 CHANGES = [rewrite, truncate, become_a_fifo, become_a_folder, be_replaced, os.remove]
+
+
+def kind_after(change: Callable[[str], None]) -> FailureKind:
+    """A new plan may send what changed; what is no file any more stays failed."""
+    return "changed" if change in (rewrite, truncate, be_replaced) else "file"
+
+
 each_change = pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.__name__)
 
 
@@ -525,9 +514,10 @@ async def test_a_file_that_changes_while_it_is_sent_is_never_recorded(
         assert stored(memory) == files.bodies
         return
     assert set(failed(events)) == {item.number}
-    assert failed(events)[0].kind == "file"
+    assert failed(events)[0].kind == kind_after(change)
     assert set(done(events)) == {good.number}
     assert memory.uploads == {}
+    assert gone(events) == begun(events)
 
 
 @each_change
@@ -545,6 +535,7 @@ async def test_a_file_that_changes_before_its_bytes_are_read_is_not_sent(
         gate.set()
         await task
     assert set(failed(events)) == {item.number}
+    assert failed(events)[item.number].kind == kind_after(change)
     assert set(stored(memory)) == {blocker.key}
 
 
@@ -562,7 +553,7 @@ async def test_what_is_no_file_any_more_is_not_sent(
 # the end
 
 
-async def test_cancelling_aborts_open_uploads(memory: MemoryStore, files: Files) -> None:
+async def test_cancelling_leaves_open_uploads_to_the_next_start(memory: MemoryStore, files: Files) -> None:
     items = files.add(4 * PART, 4 * PART)
     store = ScriptedStore(memory, [Rule("upload_part", Hang(), times=None, skip=3)])
     async with working(store, items, Limits(concurrency=4)) as (_, task, events):
@@ -570,7 +561,9 @@ async def test_cancelling_aborts_open_uploads(memory: MemoryStore, files: Files)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-    assert memory.uploads == {}
+    assert sorted(memory.uploads) == sorted(begun(events))
+    assert gone(events) == []
+    assert store.count("abort_multipart") == 0
     assert outcomes(events) == {}
 
 
@@ -592,15 +585,16 @@ async def test_cancelling_waits_for_an_abort_that_is_on_its_way(memory: MemorySt
 async def test_an_abort_that_hangs_is_given_up(
     memory: MemoryStore, files: Files, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(engine, "ABORT_LIMIT_S", 0.05)
+    monkeypatch.setattr(multipart, "ABORT_LIMIT_S", 0.05)
     (item,) = files.add(3 * PART)
-    store = ScriptedStore(memory, [Rule("upload_part", Hang()), Rule("abort_multipart", Hang())])
-    async with working(store, [item]) as (_, task, _events):
-        await store.wait_for("upload_part")
+    store = ScriptedStore(memory, [Rule("upload_part", Fail(Rejected("no"))), Rule("abort_multipart", Hang())])
+    async with working(store, [item]) as (_, task, events):
+        await store.wait_for("abort_multipart")
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-    assert "could not be aborted" in caplog.text
+    assert "could not be aborted, the next start tries again: no answer within" in caplog.text
+    assert gone(events) == []
 
 
 async def test_dropping_the_queue_lets_what_is_in_flight_end(memory: MemoryStore, files: Files) -> None:
@@ -616,7 +610,7 @@ async def test_dropping_the_queue_lets_what_is_in_flight_end(memory: MemoryStore
     assert memory.requests["put_object"] == 2
 
 
-async def test_dropping_the_queue_aborts_files_whose_parts_are_not_all_on_their_way(
+async def test_dropping_the_queue_leaves_uploads_whose_parts_are_not_all_on_their_way_open(
     memory: MemoryStore, files: Files
 ) -> None:
     gate = asyncio.Event()
@@ -629,7 +623,9 @@ async def test_dropping_the_queue_aborts_files_whose_parts_are_not_all_on_their_
         await task
     assert outcomes(events) == {}
     assert memory.requests["upload_part"] == 2
-    assert memory.uploads == {}
+    assert list(memory.uploads) == begun(events)
+    assert parts_sent(events) == [1, 2], "what was on its way is remembered"
+    assert gone(events) == []
 
 
 async def test_dropping_the_queue_holds_for_a_file_that_is_just_begun(memory: MemoryStore, files: Files) -> None:
@@ -643,7 +639,7 @@ async def test_dropping_the_queue_holds_for_a_file_that_is_just_begun(memory: Me
         await task
     assert outcomes(events) == {}
     assert memory.requests["upload_part"] == 0
-    assert memory.uploads == {}
+    assert list(memory.uploads) == begun(events)
 
 
 async def test_closing_without_work_ends(memory: MemoryStore) -> None:
@@ -656,7 +652,7 @@ async def test_files_may_come_while_others_are_sent(memory: MemoryStore, files: 
         while not events:
             await asyncio.sleep(0)
         for item in rest:
-            found.submit(BUCKET, item)
+            found.submit(BUCKET, item, DEFAULTS)
         found.close()
         await task
     assert set(done(events)) == {0, 1, 2}
@@ -666,8 +662,8 @@ async def test_files_may_come_while_others_are_sent(memory: MemoryStore, files: 
 async def test_whatever_goes_wrong_each_file_is_reported_once_and_truly(
     memory: MemoryStore, files: Files, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
-    monkeypatch.setattr(engine, "COMPLETE_LIMIT_S", 0.05)
-    monkeypatch.setattr(engine, "ABORT_LIMIT_S", 0.5)
+    monkeypatch.setattr(requesting, "COMPLETE_TIMES", 1)
+    monkeypatch.setattr(multipart, "ABORT_LIMIT_S", 0.5)
     chance = random.Random(seed)
     items = files.add(*(chance.choice([0, 10, 1999, 2001, 4500]) for _ in range(30)))
     script = "".join(chance.choices("E.LH", weights=[4, 12, 3, 0.3], k=400))
@@ -678,3 +674,5 @@ async def test_whatever_goes_wrong_each_file_is_reported_once_and_truly(
             found = memory.objects[BUCKET][item.key]
             assert found.body == files.bodies[item.key]
             assert done(events)[item.number].crc64nvme == found.crc64nvme == crc_of(found.body)
+    keys = {item.key: item.number for item in items}
+    assert not {keys[upload.key] for upload in memory.uploads.values()} & set(done(events)), "an upload dangles"

@@ -10,15 +10,17 @@ import pytest
 from botocore import exceptions as aws
 from botocore.parsers import ResponseParserError
 
-from async_s3_upload.transfer.messages import AwsAccess
+from async_s3_upload.transfer.messages import AwsAccess, ObjectSettings
 from async_s3_upload.transfer.store import (
     AccessDenied,
     BadCredentials,
+    ExpiredCredentials,
     NoSuchBucket,
     NoSuchUpload,
     ObjectInfo,
     Rejected,
     StoreError,
+    Throttled,
     Transient,
     UploadedPart,
     WrongRegion,
@@ -60,20 +62,21 @@ def translation_of(error: BaseException) -> StoreError:
         (400, "AuthorizationHeaderMalformed", WrongRegion),
         (400, "IllegalLocationConstraintException", WrongRegion),
         (403, "RequestTimeTooSkewed", Transient),
-        (400, "ExpiredToken", Transient),
-        (400, "TokenRefreshRequired", Transient),
+        (400, "ExpiredToken", ExpiredCredentials),
+        (400, "TokenRefreshRequired", ExpiredCredentials),
         (400, "RequestTimeout", Transient),
-        (503, "SlowDown", Transient),
-        (400, "Throttling", Transient),
-        (429, "TooManyRequests", Transient),
-        (429, "", Transient),
+        (503, "SlowDown", Throttled),
+        (400, "Throttling", Throttled),
+        (429, "TooManyRequests", Throttled),
+        (429, "", Throttled),
         (408, "", Transient),
         (500, "InternalError", Transient),
         (200, "InternalError", Transient),
-        (200, "SlowDown", Transient),
+        (200, "SlowDown", Throttled),
         (500, "", Transient),
         (502, "", Transient),
-        (503, "", Transient),
+        (503, "", Throttled),
+        (503, "ServiceUnavailable", Throttled),
         (504, "", Transient),
         (409, "OperationAborted", Transient),
         (400, "BadDigest", Transient),
@@ -217,11 +220,11 @@ async def complete(store: AiobotocoreStore) -> str:
 
 
 async def put(store: AiobotocoreStore) -> str:
-    return await store.put_object("bucket", "key", b"body", None)
+    return await store.put_object("bucket", "key", b"body", None, ObjectSettings())
 
 
 async def create(store: AiobotocoreStore) -> str:
-    return await store.create_multipart("bucket", "key", checksum=True)
+    return await store.create_multipart("bucket", "key", checksum=True, settings=ObjectSettings())
 
 
 async def part(store: AiobotocoreStore) -> str:

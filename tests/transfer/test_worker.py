@@ -19,6 +19,7 @@ from async_s3_upload.transfer.messages import (
     FileItem,
     Limits,
     LogLine,
+    ObjectSettings,
     Ready,
     Share,
     Stop,
@@ -30,6 +31,7 @@ from tests.contract.memory_store import MemoryStore
 from tests.contract.scripted_store import Hang, Rule, ScriptedStore
 
 SETTINGS = WorkerSettings(AwsAccess(), Limits(concurrency=2), logging.WARNING)
+SETTINGS_OF_OBJECTS = ObjectSettings(storage_class="STANDARD_IA")
 Pipe: TypeAlias = "Connection[Any, Any]"
 
 
@@ -43,6 +45,12 @@ def pipes() -> Iterator[tuple[Pipe, Pipe]]:
     logger.setLevel(level)
     ours.close()
     theirs.close()
+
+
+def item_of(path: Path, number: int) -> FileItem:
+    path.write_bytes(b"body")
+    found = path.stat()
+    return FileItem(number, str(path), "run/a", found.st_size, found.st_mtime_ns, found.st_ino)
 
 
 def said(pipe: Pipe) -> list[Any]:
@@ -65,9 +73,9 @@ async def test_it_says_ready_sends_its_share_and_tells_all_before_it_leaves(
     pipes: tuple[Pipe, Pipe], tmp_path: Path
 ) -> None:
     ours, theirs = pipes
-    (tmp_path / "a").write_bytes(b"body")
-    ours.send(Share("runs", (FileItem(7, str(tmp_path / "a"), "run/a", 4),)))
-    store = ScriptedStore(MemoryStore("runs"))
+    ours.send(Share("runs", (item_of(tmp_path / "a", 7),), SETTINGS_OF_OBJECTS))
+    memory = MemoryStore("runs")
+    store = ScriptedStore(memory)
     working = asyncio.create_task(life(theirs, store))
     await store.wait_for("put_object")
     ours.send(Stop(5.0))
@@ -76,12 +84,12 @@ async def test_it_says_ready_sends_its_share_and_tells_all_before_it_leaves(
     assert messages[0] == Ready()
     assert [type(event) for event in events_in(messages)] == [FileDone]
     assert events_in(messages)[0].number == 7
+    assert memory.objects["runs"]["run/a"].settings == SETTINGS_OF_OBJECTS
 
 
 async def test_stop_cuts_off_what_hangs_after_the_grace(pipes: tuple[Pipe, Pipe], tmp_path: Path) -> None:
     ours, theirs = pipes
-    (tmp_path / "a").write_bytes(b"body")
-    ours.send(Share("runs", (FileItem(0, str(tmp_path / "a"), "run/a", 4),)))
+    ours.send(Share("runs", (item_of(tmp_path / "a", 0),)))
     store = ScriptedStore(MemoryStore("runs"), [Rule("put_object", Hang())])
     working = asyncio.create_task(life(theirs, store))
     await store.wait_for("put_object")

@@ -7,7 +7,7 @@ from typing import get_args
 
 import pytest
 
-from async_s3_upload.config import Config, MonitorSection, read_config
+from async_s3_upload.config import Config, MonitorSection, ObjectProperties, read_config
 from async_s3_upload.errors import EXIT_CODES
 from async_s3_upload.runs.selection import Reason
 from async_s3_upload.state.run_log import FileRecord, RunLog
@@ -48,13 +48,15 @@ def first_column(rows: list[list[str]]) -> list[str]:
 
 
 def test_config_table_names_exactly_the_keys_of_the_config() -> None:
-    top, monitor = tables("Config file")
-    assert first_column(top) == list(Config.model_fields)
-    assert first_column(monitor) == list(MonitorSection.model_fields)
+    top, monitor, objects = tables("Config file")
+    shared = list(ObjectProperties.model_fields)
+    assert first_column(top) == [name for name in Config.model_fields if name not in shared]
+    assert first_column(monitor) == [name for name in MonitorSection.model_fields if name not in shared]
+    assert first_column(objects) == shared
 
 
 def test_config_table_says_which_keys_are_required() -> None:
-    top, monitor = tables("Config file")
+    top, monitor, _ = tables("Config file")
     for rows, model in ((top, Config), (monitor, MonitorSection)):
         said = {row[0].strip("| `") for row in rows if row[2] == "required"}
         assert said == {name for name, field in model.model_fields.items() if field.is_required()}

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from async_s3_upload.transfer.doom import DENIED_LIMIT, DoomWatch
+from async_s3_upload.transfer.doom import DENIED_LIMIT, RIGHT_TO_READ, DoomWatch
 from async_s3_upload.transfer.messages import FailureKind, FileDone, FileFailed
 
-DONE = FileDone(0, "etag", 1, 1, None)
+DONE = FileDone(0, "etag", 1, 1, None, 1)
 
 
 def failed(kind: FailureKind, error: str = "why") -> FileFailed:
@@ -27,7 +27,7 @@ def test_a_bucket_or_credentials_that_are_gone_doom_at_once(kind: FailureKind, s
     assert found.reason == "bucket bucket-a: the token has expired"
 
 
-@pytest.mark.parametrize("kind", ["file", "request"])
+@pytest.mark.parametrize("kind", ["file", "changed", "request", "missing", "different", "unproved"])
 def test_trouble_of_single_files_never_dooms(kind: FailureKind) -> None:
     found = watch()
     for _ in range(1000):
@@ -85,6 +85,13 @@ def test_nothing_tried_is_nothing_doomed() -> None:
     found = watch()
     found.at_end()
     assert found.reason is None
+
+
+def test_the_right_that_is_missing_is_named() -> None:
+    found = DoomWatch("bucket-a", some_succeeded=False, right=RIGHT_TO_READ)
+    found.note(failed("access_denied"))
+    found.at_end()
+    assert "(s3:GetObject)" in str(found.reason)
 
 
 def test_the_first_reason_stays() -> None:

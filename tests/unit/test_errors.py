@@ -39,7 +39,7 @@ def test_each_error_has_its_exit_code(kind: type[UploadError], code: int) -> Non
 def test_every_code_of_an_error_is_among_those_that_are_explained() -> None:
     kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, UploadError)]
     assert {kind.exit_code for kind in kinds} <= set(EXIT_CODES)
-    assert set(EXIT_CODES) == {0, 1, 2, 3, 130, 143}
+    assert set(EXIT_CODES) == {0, 1, 2, 3, 4, 130, 143}
     assert all(EXIT_CODES.values())
 
 

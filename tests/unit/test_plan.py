@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from async_s3_upload.runs.scan import LocalFile
+from async_s3_upload.transfer.messages import FileItem, KnownPart, KnownUpload, ObjectSettings
 from async_s3_upload.transfer.plan import (
     MAX_PARTS,
     MULTIPART_THRESHOLD,
     PART_SIZE,
+    Memory,
     MiB,
     Part,
     Unplannable,
+    compare_job,
     is_multipart,
     key_for,
     key_prefix,
@@ -27,6 +32,11 @@ from async_s3_upload.transfer.plan import (
 RUN_ID = "240101_A01295_0001_AHV7TDRXY"
 GiB = 1024 * MiB
 LARGEST = 5 * GiB * MAX_PARTS
+
+
+def files_of(sizes: Mapping[str, int]) -> list[LocalFile]:
+    """Files of these sizes; time and inode of each tell it apart."""
+    return [LocalFile(name, size, 1000 + number, 2000 + number) for number, (name, size) in enumerate(sizes.items())]
 
 
 @pytest.mark.parametrize(
@@ -96,7 +106,7 @@ def test_a_file_larger_than_s3_takes_is_refused() -> None:
 
 def test_a_file_of_60_mb_goes_in_parts_of_8_mib() -> None:
     assert is_multipart(60_000_000)
-    found = list(parts(60_000_000))
+    found = list(parts(60_000_000, part_size(60_000_000)))
     assert [part.length for part in found] == [8 * MiB] * 7 + [60_000_000 - 56 * MiB]
     assert found[1] == Part(2, 8 * MiB, 8 * MiB)
 
@@ -108,7 +118,7 @@ def test_files_up_to_the_threshold_are_one_put() -> None:
 
 
 def test_a_file_without_bytes_has_no_parts() -> None:
-    assert list(parts(0)) == []
+    assert list(parts(0, PART_SIZE)) == []
 
 
 SIZES = st.one_of(
@@ -124,7 +134,7 @@ SIZES = st.one_of(
 @example(PART_SIZE * MAX_PARTS + 1)
 def test_parts_cover_the_file_exactly_within_the_limits_of_s3(size: int) -> None:
     offset, count = 0, 0
-    for number, part in enumerate(parts(size), 1):
+    for number, part in enumerate(parts(size, part_size(size)), 1):
         assert (part.number, part.offset) == (number, offset)
         assert 0 < part.length <= 5 * GiB
         if part.offset + part.length < size:
@@ -142,33 +152,61 @@ def test_a_larger_file_never_has_smaller_parts(size: int, more: int) -> None:
 
 
 def test_a_job_holds_the_biggest_files_first_and_equal_ones_by_name() -> None:
-    job = plan_job("bucket-a", "runs/run", "/seq/run", {"b": 5, "Data/big": 70, "a": 5, "empty": 0})
-    assert [(item.number, item.path, item.key, item.size) for item in job.items] == [
-        (0, "/seq/run/Data/big", "runs/run/Data/big", 70),
-        (1, "/seq/run/a", "runs/run/a", 5),
-        (2, "/seq/run/b", "runs/run/b", 5),
-        (3, "/seq/run/empty", "runs/run/empty", 0),
-    ]
+    job = plan_job("bucket-a", "runs/run", "/seq/run", files_of({"b": 5, "Data/big": 70, "a": 5, "empty": 0}))
+    assert job.items == (
+        FileItem(0, "/seq/run/Data/big", "runs/run/Data/big", 70, 1001, 2001),
+        FileItem(1, "/seq/run/a", "runs/run/a", 5, 1002, 2002),
+        FileItem(2, "/seq/run/b", "runs/run/b", 5, 1000, 2000),
+        FileItem(3, "/seq/run/empty", "runs/run/empty", 0, 1003, 2003),
+    )
+    assert job.settings == ObjectSettings()
     assert job.names == ("Data/big", "a", "b", "empty")
     assert (job.bucket, job.total_bytes, job.impossible) == ("bucket-a", 80, {})
 
 
 def test_files_that_s3_cannot_take_are_named_and_the_others_are_planned() -> None:
     sizes = {"ok": 1, "x" * 2000: 1, "huge": LARGEST + 1, os.fsdecode(b"\xff"): 1}
-    job = plan_job("b", "run", "/seq/run", sizes)
+    job = plan_job("b", "run", "/seq/run", files_of(sizes))
     assert job.names == ("ok",)
     assert set(job.impossible) == set(sizes) - {"ok"}
     assert "2004 bytes" in job.impossible["x" * 2000]
 
 
 def test_a_job_of_nothing_is_empty() -> None:
-    job = plan_job("b", "run", "/seq/run", {})
+    job = plan_job("b", "run", "/seq/run", [])
     assert (job.items, job.names, job.total_bytes) == ((), (), 0)
+
+
+UPLOAD = KnownUpload("id1", 70, 1000, 2000, PART_SIZE, True, (KnownPart(1, 70, "etag", None),))
+
+
+def test_what_earlier_starts_left_goes_with_its_file() -> None:
+    memory = Memory({"begun": UPLOAD}, stray={"lost"}, probe={"there"})
+    names = ("begun", "lost", "new", "there")
+    job = plan_job("b", "run", "/seq/run", files_of(dict.fromkeys(names, 70)), memory=memory)
+    assert job.names == names
+    assert [item.known for item in job.items] == [UPLOAD, None, None, None]
+    assert [item.stray for item in job.items] == [False, True, False, False]
+    assert [item.mode for item in job.items] == ["send", "send", "send", "probe"]
+
+
+def test_a_job_carries_the_settings_of_its_objects() -> None:
+    settings = ObjectSettings(storage_class="STANDARD_IA")
+    assert plan_job("b", "run", "/seq/run", [], settings).settings == settings
+
+
+def test_a_job_that_only_compares_knows_the_remembered_part_sizes() -> None:
+    job = compare_job("b", "run", "/seq/run", files_of({"big": 70, "small": 5}), {"big": 8})
+    assert [(item.mode, item.part_size, item.known) for item in job.items] == [
+        ("compare", 8, None),
+        ("compare", None, None),
+    ]
+    assert job.names == ("big", "small")
 
 
 @given(st.dictionaries(st.text("ab/é\udcff", min_size=1, max_size=6), st.integers(0, LARGEST + 10), max_size=12))
 def test_each_file_is_planned_under_its_number_or_impossible(sizes: dict[str, int]) -> None:
-    job = plan_job("b", "run", "/seq/run", sizes)
+    job = plan_job("b", "run", "/seq/run", files_of(sizes))
     assert {*job.names} | {*job.impossible} == {*sizes}
     assert len(job.names) + len(job.impossible) == len(sizes)
     for number, item in enumerate(job.items):

@@ -1,25 +1,50 @@
-"""The run log keeps step with what the workers report."""
+"""Run log and journal keep step with what the workers report."""
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from async_s3_upload.cli import recording
-from async_s3_upload.cli.recording import PROGRESS_EVERY_S, SAVE_EVERY_S, SAVE_SHARE, Recorder, now_text
+from async_s3_upload.cli.recording import (
+    PROGRESS_EVERY_S,
+    SNAPSHOT_EVERY_S,
+    SNAPSHOT_SHARE,
+    Recorder,
+    known_upload,
+    now_text,
+)
 from async_s3_upload.errors import LogDirError
-from async_s3_upload.state.run_log import FileRecord, RunLog, read_run_log
-from async_s3_upload.transfer.messages import BytesSent, FileDone, FileFailed
-from async_s3_upload.transfer.plan import plan_job
+from async_s3_upload.runs.scan import LocalFile
+from async_s3_upload.state.journal import OpenUpload, PartRecord
+from async_s3_upload.state.run_log import FileRecord, RunLog, read_run_log, write_run_log
+from async_s3_upload.state.run_logs import Identity, RunLogs
+from async_s3_upload.state.run_state import Recalled, RunState, recall
+from async_s3_upload.transfer.messages import (
+    FileDone,
+    FileFailed,
+    KnownPart,
+    KnownUpload,
+    Note,
+    PartDone,
+    UploadBegun,
+    UploadGone,
+)
+from async_s3_upload.transfer.plan import Memory, plan_job
 from tests.unit.conftest import Records
 
 RUN_ID = "240101_A01295_0001_AHV7TDRXY"
 RUN_PATH = f"/seq/{RUN_ID}"
 SIZES = {"big": 30_000_000, "Data/mid": 20, "small": 10}
+FILES = [LocalFile(name, size, 5, 7) for name, size in SIZES.items()]
+BEGUN = UploadBegun(0, "id1", 8_388_608, True)
+PART = KnownPart(2, 15_000_000, "p2", "AAAAAAAAAAA=")
 
 
 class Clock:
@@ -38,45 +63,81 @@ class Clock:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     found = Clock()
     monkeypatch.setattr(recording, "time", SimpleNamespace(monotonic=found.monotonic))
+    monkeypatch.setattr(recording, "TICK_S", 0.001)
     return found
 
 
+class Place:
+    """A log_dir, and what it holds of the run."""
+
+    def __init__(self, folder: Path) -> None:
+        (folder / "uploads").mkdir()
+        self.identity = Identity(RUN_PATH, "bucket-a", "/runs")
+        self.remembered = RunLogs(str(folder)).find(self.identity)
+        self.path, self.journal = self.remembered.path, self.remembered.journal
+
+    def recall(self) -> Recalled:
+        """Return what the next start would find."""
+        remembered = RunLogs(os.path.dirname(os.path.dirname(self.path))).find(self.identity)
+        return recall(self.identity, remembered)
+
+    def recorder(self, failures: dict[str, str] | None = None, memory: Memory | None = None) -> Recorder:
+        remembered = RunLogs(os.path.dirname(os.path.dirname(self.path))).find(self.identity)
+        state = RunState(self.recall(), remembered, self.identity, now_text())
+        found = Recorder(state, failures or {})
+        found.begin(plan_job("bucket-a", f"runs/{RUN_ID}", RUN_PATH, FILES, memory=memory or Memory()))
+        return found
+
+
 @pytest.fixture
-def path(tmp_path: Path) -> str:
-    return str(tmp_path / f"{RUN_ID}.upload.log.json")
+def place(tmp_path: Path) -> Place:
+    return Place(tmp_path)
 
 
-def recorder(path: str, failures: dict[str, str] | None = None, log: RunLog | None = None) -> Recorder:
-    job = plan_job("bucket-a", f"runs/{RUN_ID}", RUN_PATH, SIZES)
-    return Recorder(log or RunLog(RUN_ID, RUN_PATH, "bucket-a", "/runs"), path, job, failures or {})
+def done(number: int, size: int = 10, sent: int | None = None, part_size: int | None = None) -> FileDone:
+    return FileDone(number, f"etag{number}", size, 5, "AAAAAAAAAAA=", size if sent is None else sent, part_size)
 
 
-def done(number: int, size: int = 10) -> FileDone:
-    return FileDone(number, f"etag{number}", size, 5, "AAAAAAAAAAA=")
+def end(found: Recorder) -> None:
+    found.state.finish(SIZES, found.failures, now_text())
 
 
 def no_space(*args: object) -> None:
     raise OSError(28, "No space left on device")
 
 
+def told(records: Records) -> list[str]:
+    """Return what the recorder logged; asyncio says something too."""
+    return [record.getMessage() for record in records.kept if record.name == recording.__name__]
+
+
+async def ticks(until: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not until():
+            await asyncio.sleep(0.001)
+
+
 def test_times_are_utc_in_iso_8601() -> None:
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", now_text())
 
 
-def test_a_file_that_is_done_is_recorded_under_its_name(clock: Clock, path: str) -> None:
-    found = recorder(path)
+def test_a_file_that_is_done_is_recorded_under_its_name_and_on_disk_at_once(clock: Clock, place: Place) -> None:
+    found = place.recorder()
     found.take(done(1, 20))
-    record = found.log.files["Data/mid"]
+    record = found.state.log.files["Data/mid"]
     assert (record.etag, record.size, record.mtime_ns, record.crc64nvme) == ("etag1", 20, 5, "AAAAAAAAAAA=")
     assert record.uploaded_at is not None
-    assert (found.done_files, found.done_bytes, found.failures) == (1, 20, {})
+    assert record.part_size is None
+    assert (found.sent_files, found.sent_bytes, found.failures) == (1, 20, {})
+    assert place.recall().log.files == {"Data/mid": record}
 
 
-def test_a_file_that_failed_is_named_with_its_path_and_reason(clock: Clock, path: str, records: Records) -> None:
-    found = recorder(path)
+def test_a_file_that_failed_is_named_with_its_path_and_reason(clock: Clock, place: Place, records: Records) -> None:
+    found = place.recorder()
     found.take(FileFailed(1, "file", "the file cannot be read: Permission denied"))
     assert found.failures == {"Data/mid": "the file cannot be read: Permission denied"}
-    assert found.log.files == {}
+    assert found.changed == set()
+    assert found.state.log.files == {}
     (record,) = records.kept
     assert (record.levelname, record.getMessage()) == (
         "ERROR",
@@ -84,113 +145,244 @@ def test_a_file_that_failed_is_named_with_its_path_and_reason(clock: Clock, path
     )
 
 
-def test_what_failed_before_the_job_is_named_and_kept(clock: Clock, path: str, records: Records) -> None:
+def test_a_file_that_changed_may_succeed_with_a_new_plan(clock: Clock, place: Place) -> None:
+    found = place.recorder()
+    found.take(FileFailed(1, "changed", "the file changed"))
+    found.take(FileFailed(2, "changed", "the file changed"))
+    assert found.changed == {"Data/mid", "small"}
+    found.take(done(1))
+    found.take(FileFailed(2, "request", "503"))
+    assert found.changed == set()
+    assert found.failures == {"small": "503"}
+
+
+def test_what_failed_before_the_job_is_named_and_kept(clock: Clock, place: Place, records: Records) -> None:
     given = {os.fsdecode(b"s\xff"): "the name is no UTF-8"}
-    found = recorder(path, given)
+    found = place.recorder(given)
     found.take(FileFailed(2, "request", "403"))
     assert found.failures == {**given, "small": "403"}
     assert len(given) == 1
     assert f"failed: {RUN_PATH}/s\\xff: the name is no UTF-8" in records.messages
 
 
-def test_the_end_of_a_complete_job_is_a_completed_log_on_disk(clock: Clock, path: str) -> None:
-    found = recorder(path)
+def test_the_intention_to_begin_an_upload_is_on_disk_before_anything_is_sent(clock: Clock, place: Place) -> None:
+    place.recorder()
+    assert place.recall().planned == {"big": f"runs/{RUN_ID}/big"}, "small files need none"
+
+
+def test_an_upload_that_is_known_needs_no_new_intention(clock: Clock, place: Place) -> None:
+    known = KnownUpload("id1", 30_000_000, 5, 7, 8_388_608, True)
+    place.recorder(memory=Memory({"big": known}))
+    assert place.recall().planned == {}
+
+
+def test_an_upload_and_its_parts_are_remembered_with_the_state_of_the_file(clock: Clock, place: Place) -> None:
+    found = place.recorder()
+    found.take(BEGUN)
+    found.take(PartDone(0, "id1", PART))
+    upload = place.recall().uploads["big"]
+    assert upload == OpenUpload(
+        *(f"runs/{RUN_ID}/big", "id1", 30_000_000, 5, 7, 8_388_608, True),
+        parts={2: PartRecord(2, 15_000_000, "p2", "AAAAAAAAAAA=")},
+    )
+    assert known_upload(upload) == KnownUpload("id1", 30_000_000, 5, 7, 8_388_608, True, (PART,))
+    found.take(UploadGone(0, "id1"))
+    assert place.recall().uploads == {}
+
+
+def test_known_parts_are_in_order() -> None:
+    parts = {number: PartRecord(number, 1, f"p{number}", None) for number in (3, 1, 2)}
+    found = known_upload(OpenUpload("k", "id", 3, 5, 7, 1, False, parts))
+    assert [part.number for part in found.parts] == [1, 2, 3]
+
+
+def test_a_file_done_in_parts_is_recorded_and_its_upload_forgotten(clock: Clock, place: Place) -> None:
+    found = place.recorder()
+    found.take(BEGUN)
+    found.take(PartDone(0, "id1", PART))
+    found.take(done(0, 30_000_000, sent=15_000_000, part_size=8_388_608))
+    recalled = place.recall()
+    assert (recalled.uploads, recalled.planned) == ({}, {})
+    assert recalled.log.files["big"].part_size == 8_388_608
+    assert (found.sent_files, found.sent_bytes) == (1, 15_000_000), "the parts are counted when they arrive"
+
+
+def test_what_was_found_there_is_recorded_but_not_counted_as_sent(clock: Clock, place: Place) -> None:
+    found = place.recorder()
+    found.take(done(1, 20, sent=0))
+    assert set(found.state.log.files) == {"Data/mid"}
+    assert (found.sent_files, found.sent_bytes) == (0, 0)
+
+
+def test_an_empty_file_counts_as_a_file_sent(clock: Clock, place: Place) -> None:
+    found = place.recorder()
+    found.take(done(2, 0))
+    assert (found.sent_files, found.sent_bytes) == (1, 0)
+
+
+def test_a_note_is_in_the_journal(clock: Clock, place: Place) -> None:
+    found = place.recorder()
+    found.take(Note("a worker process died"))
+    assert "a worker process died" in Path(place.journal).read_text()
+
+
+def test_a_file_whose_worker_died_goes_on_with_the_parts_that_arrived(clock: Clock, place: Place) -> None:
+    found = place.recorder()
+    found.take(BEGUN)
+    found.take(PartDone(0, "id1", PART))
+    job = plan_job("bucket-a", f"runs/{RUN_ID}", RUN_PATH, FILES)
+    big = found.refreshed(job.items[0])
+    assert big.known is not None
+    assert big.known.parts == (PART,)
+    assert big.stray, "the worker may have begun another one of which nobody heard"
+    small = found.refreshed(job.items[2])
+    assert (small.known, small.stray) == (None, False)
+
+
+def test_the_end_of_a_complete_job_is_a_completed_log_on_disk(clock: Clock, place: Place) -> None:
+    found = place.recorder()
     for number in range(3):
         found.take(done(number))
-    found.finish(SIZES)
-    log = read_run_log(path)
+    end(found)
+    log = read_run_log(place.path)
     assert (log.completed, set(log.files), log.failures) == (True, set(SIZES), {})
     assert log.completed_at is not None
     assert log.updated_at is not None
+    assert not os.path.exists(place.journal)
 
 
-def test_the_end_of_a_job_with_a_failure_is_a_partial_log_with_the_reason(clock: Clock, path: str) -> None:
-    found = recorder(path)
+def test_the_end_of_a_job_with_a_failure_is_a_partial_log_with_the_reason(clock: Clock, place: Place) -> None:
+    found = place.recorder()
     for number in range(2):
         found.take(done(number))
     found.take(FileFailed(2, "request", "403"))
-    found.finish(SIZES)
-    log = read_run_log(path)
+    end(found)
+    log = read_run_log(place.path)
     assert (log.completed, set(log.files), log.failures) == (False, {"big", "Data/mid"}, {"small": "403"})
     assert log.completed_at is None
 
 
-def test_a_job_that_was_stopped_is_a_partial_log_without_failures(clock: Clock, path: str) -> None:
-    found = recorder(path)
+def test_a_job_that_was_stopped_is_a_partial_log_without_failures(clock: Clock, place: Place) -> None:
+    found = place.recorder()
     found.take(done(0))
-    found.finish(SIZES)
-    log = read_run_log(path)
+    end(found)
+    log = read_run_log(place.path)
     assert (log.completed, set(log.files), log.failures) == (False, {"big"}, {})
 
 
-def test_a_resumed_job_completes_a_log_that_holds_the_rest_already(clock: Clock, path: str) -> None:
+def test_a_resumed_job_completes_a_log_that_holds_the_rest_already(clock: Clock, place: Place) -> None:
     log = RunLog(RUN_ID, RUN_PATH, files={"before": FileRecord("old")}, failures={"small": "403"})
-    found = recorder(path, log=log)
+    write_run_log(log, place.path)
+    found = place.recorder()
     for number in range(3):
         found.take(done(number))
-    found.finish({*SIZES, "before"})
-    assert read_run_log(path).completed
+    found.state.finish({*SIZES, "before"}, found.failures, now_text())
+    assert read_run_log(place.path).completed
 
 
-def test_the_log_is_written_every_few_seconds_during_the_job(clock: Clock, path: str) -> None:
-    found = recorder(path)
-    found.take(done(0))
-    assert not os.path.exists(path)
-    clock.now_s += SAVE_EVERY_S
-    found.take(BytesSent(1))
-    assert set(read_run_log(path).files) == {"big"}
-    found.take(done(1))
-    assert set(read_run_log(path).files) == {"big"}
-    clock.now_s += SAVE_EVERY_S
-    found.take(done(2))
-    assert set(read_run_log(path).files) == set(SIZES)
-    assert SAVE_EVERY_S <= 5
+async def test_the_log_is_written_every_few_seconds_during_the_job(clock: Clock, place: Place) -> None:
+    found = place.recorder()
+    async with found.writing(lambda: None):
+        found.take(done(0))
+        await asyncio.sleep(0.02)
+        assert read_run_log(place.path).files == {}
+        clock.now_s += SNAPSHOT_EVERY_S
+        await ticks(lambda: set(read_run_log(place.path).files) == {"big"})
+        found.take(done(1))
+        await asyncio.sleep(0.02)
+        assert set(read_run_log(place.path).files) == {"big"}
+        clock.now_s += SNAPSHOT_EVERY_S
+        await ticks(lambda: set(read_run_log(place.path).files) == {"big", "Data/mid"})
+    assert SNAPSHOT_EVERY_S <= 5
 
 
-def test_a_log_that_takes_long_to_write_is_written_seldom(clock: Clock, path: str) -> None:
-    found = recorder(path)
-    clock.step_s = 1.0  # each look at the clock finds it a second later: writing takes one
-    found.save()
-    clock.step_s = 0.0
-    os.unlink(path)
-    clock.now_s += SAVE_SHARE - 1
-    found.take(done(0))
-    assert not os.path.exists(path)
-    clock.now_s += 1
-    found.take(done(1))
-    assert os.path.exists(path)
-
-
-def test_a_log_that_cannot_be_written_during_the_job_stops_nothing(
-    clock: Clock, path: str, records: Records, monkeypatch: pytest.MonkeyPatch
+async def test_a_log_that_takes_long_to_write_is_written_seldom(
+    clock: Clock, place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found = recorder(path)
-    monkeypatch.setattr(os, "replace", no_space)
-    clock.now_s += SAVE_EVERY_S
+    found = place.recorder()
+    written: list[float] = []
+
+    def takes_a_second(_now: str) -> None:
+        clock.now_s += 1.0
+        written.append(clock.now_s)
+
+    monkeypatch.setattr(found.state, "snapshot", takes_a_second)
+    async with found.writing(lambda: None):
+        clock.now_s += SNAPSHOT_EVERY_S
+        await ticks(lambda: len(written) == 1)
+        clock.now_s += SNAPSHOT_SHARE - 1
+        await asyncio.sleep(0.02)
+        assert len(written) == 1
+        clock.now_s += 1
+        await ticks(lambda: len(written) == 2)
+
+
+async def test_the_journal_goes_to_the_disk_during_the_job(
+    clock: Clock, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = place.recorder()
+    synced: list[int] = []
+    monkeypatch.setattr(found.state, "sync_due", lambda: not synced)
+    monkeypatch.setattr(found.state, "sync", lambda: synced.append(1))
+    async with found.writing(lambda: None):
+        await ticks(lambda: bool(synced))
+
+
+async def test_a_journal_that_cannot_be_written_stops_the_upload_once_and_keeps_the_results(
+    clock: Clock, place: Place, records: Records, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = place.recorder()
+    stopped: list[int] = []
+    async with found.writing(lambda: stopped.append(1)):
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "write", no_space)
+            found.take(done(0))
+            found.take(done(1))
+        assert stopped == [1]
+        assert found.trouble is not None
+        (message,) = told(records)
+        assert message == (
+            f"{place.journal} cannot be written: No space left on device; the upload stops, "
+            "what was recorded before is kept"
+        )
+        found.take(done(2))
+    assert set(place.recall().log.files) == set(SIZES), "there is room again: nothing was forgotten"
+
+
+@pytest.mark.parametrize("broken", ["fsync", "replace"])
+async def test_a_log_that_cannot_be_written_during_the_job_stops_the_upload_and_the_journal_tells(
+    clock: Clock, place: Place, monkeypatch: pytest.MonkeyPatch, broken: str
+) -> None:
+    found = place.recorder()
+    stopped: list[int] = []
     found.take(done(0))
-    found.take(done(1))
-    (message,) = records.messages
-    assert message == f"run log {path} cannot be written: No space left on device; the upload goes on"
-    monkeypatch.undo()
-    found.save()
-    assert set(read_run_log(path).files) == {"big", "Data/mid"}
+    async with found.writing(lambda: stopped.append(1)):
+        with monkeypatch.context() as patch:
+            patch.setattr(os, broken, no_space)
+            clock.now_s += SNAPSHOT_EVERY_S
+            await ticks(lambda: bool(stopped))
+    assert isinstance(found.trouble, LogDirError)
+    assert set(place.recall().log.files) == {"big"}
 
 
 def test_a_log_that_cannot_be_written_at_the_end_is_an_error(
-    clock: Clock, path: str, monkeypatch: pytest.MonkeyPatch
+    clock: Clock, place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found = recorder(path)
+    found = place.recorder()
     monkeypatch.setattr(os, "fsync", no_space)
     with pytest.raises(LogDirError, match="cannot be written: No space left on device"):
-        found.finish(SIZES)
+        end(found)
 
 
-def test_progress_is_told_now_and_then(clock: Clock, path: str, records: Records) -> None:
-    found = recorder(path)
-    found.take(done(2))
-    assert records.messages == []
-    clock.now_s += PROGRESS_EVERY_S
-    found.take(BytesSent(15_000_000))
-    assert records.messages == [f"{RUN_ID}: 1 of 3 files sent, 15 MB of 30 MB"]
-    found.take(BytesSent(1))
-    assert len(records.messages) == 1
+async def test_progress_is_told_now_and_then(clock: Clock, place: Place, records: Records) -> None:
+    found = place.recorder()
+    async with found.writing(lambda: None):
+        found.take(done(2))
+        await asyncio.sleep(0.02)
+        assert told(records) == []
+        found.take(BEGUN)
+        found.take(PartDone(0, "id1", PART))
+        clock.now_s += PROGRESS_EVERY_S
+        await ticks(lambda: bool(told(records)))
+        await asyncio.sleep(0.02)
+    assert told(records) == [f"{RUN_ID}: 1 of 3 files sent, 15 MB of 30 MB"]

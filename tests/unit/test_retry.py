@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from async_s3_upload.transfer import retry
-from async_s3_upload.transfer.retry import RetryPolicy, retrying
+from async_s3_upload.transfer.retry import RetryPolicy, retrying, within
 from async_s3_upload.transfer.store import AccessDenied, Transient
 
 AT_ONCE = RetryPolicy(attempts=4, base_s=0)
@@ -41,14 +41,14 @@ def failing(*errors: Exception | None) -> tuple[list[int], Callable[[int], Await
 async def test_what_succeeds_at_once_is_tried_once_and_nobody_is_told() -> None:
     told = Told()
     called, attempt = failing(None)
-    assert await retrying(AT_ONCE, attempt, told, limit_s=5) == "done"
+    assert await retrying(AT_ONCE, attempt, told) == "done"
     assert (called, told) == ([1], [])
 
 
 async def test_passing_trouble_is_tried_again_and_told_of() -> None:
     told = Told()
     called, attempt = failing(Transient("503"), Transient("reset"), None)
-    assert await retrying(AT_ONCE, attempt, told, limit_s=5) == "done"
+    assert await retrying(AT_ONCE, attempt, told) == "done"
     assert (called, told) == ([1, 2, 3], [(1, "503"), (2, "reset")])
 
 
@@ -56,7 +56,7 @@ async def test_after_the_last_attempt_its_error_is_raised() -> None:
     told = Told()
     called, attempt = failing(*[Transient(f"trouble {number}") for number in range(1, 9)])
     with pytest.raises(Transient, match="trouble 4"):
-        await retrying(AT_ONCE, attempt, told, limit_s=5)
+        await retrying(AT_ONCE, attempt, told)
     assert called == [1, 2, 3, 4]
     assert [number for number, _ in told] == [1, 2, 3]
 
@@ -64,7 +64,7 @@ async def test_after_the_last_attempt_its_error_is_raised() -> None:
 async def test_a_single_attempt_is_never_repeated() -> None:
     called, attempt = failing(Transient("once"))
     with pytest.raises(Transient, match="once"):
-        await retrying(RetryPolicy(attempts=1), attempt, Told(), limit_s=5)
+        await retrying(RetryPolicy(attempts=1), attempt, Told())
     assert called == [1]
 
 
@@ -72,7 +72,7 @@ async def test_a_single_attempt_is_never_repeated() -> None:
 async def test_trouble_that_stays_is_raised_at_once(error: Exception) -> None:
     called, attempt = failing(error)
     with pytest.raises(type(error)):
-        await retrying(AT_ONCE, attempt, Told(), limit_s=5)
+        await retrying(AT_ONCE, attempt, Told())
     assert called == [1]
 
 
@@ -88,7 +88,7 @@ async def test_an_attempt_that_hangs_is_ended_and_tried_again() -> None:
                 ended.append(number)
         return "done"
 
-    assert await retrying(AT_ONCE, hang_first, told, limit_s=0.02) == "done"
+    assert await retrying(AT_ONCE, lambda number: within(0.02, hang_first(number)), told) == "done"
     assert (ended, told) == ([1], [(1, "no answer within 0 s")])
 
 
@@ -99,7 +99,7 @@ async def test_what_always_hangs_ends_after_all_attempts() -> None:
 
     async with asyncio.timeout(5):
         with pytest.raises(Transient, match="no answer within"):
-            await retrying(AT_ONCE, hang, Told(), limit_s=0.01)
+            await retrying(AT_ONCE, lambda number: within(0.01, hang(number)), Told())
 
 
 async def test_a_cancelled_caller_is_not_held_up_by_retries() -> None:
@@ -111,12 +111,30 @@ async def test_a_cancelled_caller_is_not_held_up_by_retries() -> None:
         await asyncio.Event().wait()
         raise AssertionError("unreachable")
 
-    task = asyncio.create_task(retrying(AT_ONCE, hang, told, limit_s=60))
+    task = asyncio.create_task(retrying(AT_ONCE, lambda number: within(60, hang(number)), told))
     await begun.wait()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
     assert told == []
+
+
+async def test_what_ends_in_time_is_not_touched() -> None:
+    called, attempt = failing(None)
+    assert await within(5, attempt(1)) == "done"
+    assert called == [1]
+
+
+async def test_a_time_out_of_the_call_itself_is_trouble_that_may_pass() -> None:
+    called, attempt = failing(TimeoutError(), None)
+    assert await retrying(AT_ONCE, lambda number: within(5, attempt(number)), Told()) == "done"
+    assert called == [1, 2]
+
+
+async def test_trouble_of_the_call_passes_the_time_limit_as_it_is() -> None:
+    _, attempt = failing(AccessDenied("403"))
+    with pytest.raises(AccessDenied, match="403"):
+        await within(5, attempt(1))
 
 
 async def test_pauses_grow_and_stay_below_the_cap(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -128,7 +146,7 @@ async def test_pauses_grow_and_stay_below_the_cap(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(retry, "asyncio", SimpleNamespace(timeout=asyncio.timeout, sleep=sleep))
     _, attempt = failing(*[Transient("again")] * 6)
     with pytest.raises(Transient):
-        await retrying(RetryPolicy(attempts=6, base_s=1, cap_s=5), attempt, Told(), limit_s=5)
+        await retrying(RetryPolicy(attempts=6, base_s=1, cap_s=5), attempt, Told())
     assert len(pauses) == 5
     for pause, ceiling in zip(pauses, [1, 2, 4, 5, 5], strict=True):
         assert ceiling / 2 <= pause <= ceiling

@@ -1,0 +1,31 @@
+"""Options that several commands share, and what they stand for."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from async_s3_upload.errors import EXIT_CODES, UsageError
+
+EXIT_CODE_HELP = "\b\nExit codes:\n" + "\n".join(f"  {code:<4} {text}" for code, text in EXIT_CODES.items())
+JSON_HELP = "Print one JSON document on stdout; everything else goes to stderr."
+
+AsJson = Annotated[bool, typer.Option("--json", help=JSON_HELP)]
+EndpointUrl = Annotated[str | None, typer.Option("--endpoint-url", metavar="URL", help="S3 server other than AWS.")]
+Profile = Annotated[str | None, typer.Option("--profile", metavar="NAME", help="Profile of ~/.aws to use.")]
+Region = Annotated[str | None, typer.Option("--region", metavar="NAME", help="AWS region.")]
+
+
+def state_folder() -> str:
+    """Return where logs and run logs lie when no folder is named.
+
+    Raises:
+        UsageError: this user has no home.
+    """
+    from platformdirs import user_state_path
+
+    try:
+        return str(user_state_path("async-s3-upload"))
+    except RuntimeError as error:
+        raise UsageError("this user has no home folder for the logs: name one with --log-dir") from error

@@ -1,0 +1,285 @@
+"""Uploads one run: scan, compare with what is remembered, send, send again what changed, verify, remember."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import re
+import time
+from collections.abc import Collection, Coroutine, Sequence
+from typing import Any, TypeVar
+
+from async_s3_upload.cli.reconcile import Reconciler
+from async_s3_upload.cli.recording import Recorder, known_upload, now_text
+from async_s3_upload.cli.report import RunRow
+from async_s3_upload.errors import LogDirError
+from async_s3_upload.runs.scan import LocalFile, Scan, scan
+from async_s3_upload.state.run_log import RunLog
+from async_s3_upload.state.run_logs import Identity, Remembered, changed_since
+from async_s3_upload.state.run_state import RunState, recall
+from async_s3_upload.text import duration_text, plural, printable, size_text
+from async_s3_upload.transfer.coordinator import Coordinator
+from async_s3_upload.transfer.messages import ObjectSettings
+from async_s3_upload.transfer.plan import Memory, is_multipart, plan_job
+from async_s3_upload.transfer.store import ObjectStore, StoreError
+
+T = TypeVar("T")
+log = logging.getLogger(__name__)
+
+ROUNDS = 3
+"""A file that changes while it is sent is planned anew at the end of the run, so many times in all."""
+
+
+def left_to_send(found: Scan, known: RunLog, resend: Collection[str] = ()) -> list[LocalFile]:
+    """Return the files that are not recorded, or changed since they were, or are to be sent again by their names."""
+    recorded = known.files
+    return [
+        file
+        for file in found.files
+        if file.name not in recorded
+        or changed_since(recorded[file.name], file.size, file.mtime_ns)
+        or file.name in resend
+    ]
+
+
+class _StoppedError(Exception):
+    """The command was asked to stop while S3 was asked."""
+
+
+class RunUpload:
+    """One run on its way. ``doom``: nothing more can go to its bucket. ``gave_up``: the command should stop."""
+
+    def __init__(
+        self,
+        coordinator: Coordinator,
+        control: ObjectStore,
+        settings: ObjectSettings,
+        row: RunRow,
+        *,
+        verify: bool,
+    ) -> None:
+        self._coordinator = coordinator
+        self._control = control
+        self._settings = settings
+        self._row = row
+        self._verify = verify
+        self._state: RunState
+        self._recorder: Recorder
+        self._reconciler: Reconciler
+        self._found: Scan
+        self._probe: Collection[str] = ()
+        self.doom: str | None = None
+        self.gave_up: str | None = None
+        self._stopped = False
+
+    async def upload(
+        self,
+        identity: Identity,
+        exclude: Sequence[re.Pattern[str]],
+        remembered: Remembered,
+        resend: Collection[str] = (),
+        probe: Collection[str] = (),
+    ) -> None:
+        """Do all of it; the outcome is in the row and on disk.
+
+        Files of the names in ``resend`` are sent again although they are recorded; those in ``probe`` may be in S3
+        although they are not recorded, and are compared first.
+
+        Raises:
+            UploadError: the command cannot go on.
+        """
+        row = self._row
+        try:
+            self._found = await asyncio.to_thread(scan, identity.run_path, exclude)
+        except OSError as error:
+            reason = f"the folder cannot be listed: {error.strerror or error}"
+            row.reason, row.detail, row.failed_files = "failed_files", reason, [(identity.run_path, reason)]
+            log.error("%s: %s", printable(identity.run_path), reason)
+            return
+        self._tell_warnings(remembered)
+        row.files, row.bytes = self._found.regular_files, self._found.total_bytes
+        recalled = recall(identity, remembered)
+        left = left_to_send(self._found, recalled.log, resend)
+        self._probe = probe
+        if recalled.log.completed and not left and not self._found.unsendable:
+            row.state, row.reason, row.detail = "skipped", "already_uploaded", "nothing is new or changed"
+            log.info("%s: %s", printable(row.run_id), row.detail)
+            return
+        for problem in recalled.problems:
+            log.error("%s", problem)
+        for file in left:  # what is recorded of them holds no more, whatever becomes of the journal
+            recalled.log.files.pop(file.name, None)
+        self._state = RunState(recalled, remembered, identity, now_text())
+        self._state.log.total_local_files = self._found.regular_files
+        self._state.log.exclude_patterns = [pattern.pattern for pattern in exclude]
+        self._reconciler = Reconciler(self._control, row.bucket, row.prefix, self._state, self._found)
+        self._recorder = Recorder(self._state, {item.name: item.reason for item in self._found.unsendable})
+        try:
+            if recalled.uncertain:
+                self._probe = await self._unless_stopped(self._reconciler.may_be_there(left))
+            await self._unless_stopped(self._reconciler.abort_leftovers(left))
+            await self._send(left)
+        except StoreError as error:
+            self._recorder.failures.setdefault("", f"S3 could not be asked what it holds: {error}")
+            log.error("%s: %s", printable(row.run_id), error)
+        except _StoppedError:
+            self._stopped = True
+            self._recorder.failures.setdefault("", "stopped before the end")
+        finally:
+            self._finish()
+
+    async def _unless_stopped(self, asking: Coroutine[Any, Any, T]) -> T:
+        """Await requests of this process to S3; when the command is asked to stop they end at once.
+
+        Raises:
+            _StoppedError: they did.
+        """
+        work = asyncio.create_task(asking)
+        stop = asyncio.create_task(self._coordinator.stop_requested())
+        try:
+            await asyncio.wait((work, stop), return_when=asyncio.FIRST_COMPLETED)
+            if not work.done():
+                raise _StoppedError
+            return work.result()
+        finally:
+            work.cancel()
+            stop.cancel()
+            await asyncio.gather(work, stop, return_exceptions=True)
+
+    def _tell_warnings(self, remembered: Remembered) -> None:
+        for warning in self._found.warnings:
+            log.warning("%s", warning)
+        if not self._found.regular_files:
+            log.warning("%s holds no files to upload", printable(self._row.run_path))
+        for rival in remembered.rivals:
+            log.warning(
+                "%s goes to the same place in the bucket as %s: files of the same name replace each other",
+                printable(self._row.run_path),
+                printable(rival),
+            )
+
+    async def _send(self, left: Sequence[LocalFile]) -> None:
+        began = time.monotonic()
+        recorder = self._recorder
+        async with recorder.writing(self._coordinator.stop):
+            again: Sequence[LocalFile] = left
+            for round_number in range(ROUNDS):
+                await self._send_once(again)
+                again = self._changed() if self._may_go_on() else []
+                if not again:
+                    break
+                if round_number < ROUNDS - 1:
+                    log.warning("%s changed meanwhile and are sent again", plural(len(again), "file"))
+            for name in recorder.changed:
+                recorder.fail(name, f"keeps changing: {recorder.failures[name]}")
+            if not recorder.failures:
+                await self._end(left)
+        seconds = max(time.monotonic() - began, 1e-9)
+        log.info(
+            "%s: sent %s in %s (%s/s)",
+            printable(self._row.run_id),
+            size_text(recorder.sent_bytes),
+            duration_text(seconds),
+            size_text(recorder.sent_bytes / seconds),
+        )
+
+    async def _end(self, sent: Sequence[LocalFile]) -> None:
+        """Everything is recorded: verify, and look for uploads that a lost answer left behind."""
+        if not self._may_go_on():
+            self._recorder.failures[""] = "stopped before it was verified"
+            return
+        if self._verify:
+            await self._verify_and_mend()
+        if self._may_go_on() and not self._recorder.failures and any(is_multipart(file.size) for file in sent):
+            await self._unless_stopped(self._reconciler.abort_strays())
+
+    def _may_go_on(self) -> bool:
+        return not (self.doom or self.gave_up or self._stopped or self._recorder.trouble)
+
+    async def _send_once(self, files: Sequence[LocalFile]) -> None:
+        row, state = self._row, self._state
+        uploads = {name: known_upload(upload) for name, upload in state.uploads.items()}
+        memory = Memory(uploads, state.planned.keys() - uploads.keys(), self._probe)
+        job = plan_job(row.bucket, row.prefix, row.run_path, files, self._settings, memory)
+        self._recorder.failures |= job.impossible
+        log.info(
+            "%s: sending %s of %s, %s, to %s:%s",
+            printable(row.run_id),
+            plural(len(job.items), "file"),
+            f"{self._found.regular_files:,}",
+            size_text(job.total_bytes),
+            row.bucket,
+            printable(row.prefix),
+        )
+        self._recorder.begin(job)
+        sent = await self._coordinator.send(
+            job, self._recorder.take, self._recorder.refreshed, some_succeeded=bool(state.log.files)
+        )
+        self.doom, self.gave_up, self._stopped = sent.doom, sent.gave_up, sent.stopped
+
+    def _changed(self) -> list[LocalFile]:
+        """Look afresh at the files that changed; those that are gone stay failed."""
+        files = []
+        for name in sorted(self._recorder.changed):
+            try:
+                found = os.stat(os.path.join(self._row.run_path, name))
+            except OSError as error:
+                self._recorder.changed.discard(name)
+                self._recorder.fail(name, f"the file cannot be read: {error.strerror or error}")
+                continue
+            files.append(LocalFile(name, found.st_size, found.st_mtime_ns, found.st_ino))
+        return files
+
+    async def _verify_and_mend(self) -> None:
+        """Compare S3 with what is recorded; what differs is sent again once, and asked for once more."""
+        again, doubts = await self._unless_stopped(self._reconciler.differences())
+        for doubt in doubts:
+            log.error("%s; `verify --repair` sends it again", doubt)
+        if doubts:
+            self._row.detail = f"{plural(len(doubts), 'object')} recorded by s3_upload cannot be found so in S3"
+        if not again:
+            return
+        for file in again:
+            self._state.drop(file.name)
+        self._probe = ()
+        await self._send_once(again)
+        if not self._may_go_on():
+            self._recorder.failures.setdefault("", "stopped before it was verified")
+        if self._recorder.failures:
+            return
+        still = await self._unless_stopped(self._reconciler.still_wrong(again))
+        for name, why in still.items():
+            self._state.drop(name)
+            self._recorder.fail(name, f"in S3 it is not what was sent: {why}")
+
+    def _finish(self) -> None:
+        """Write the outcome to disk and into the row."""
+        row, recorder, run_log = self._row, self._recorder, self._state.log
+        failures = {name: reason for name, reason in recorder.failures.items() if name}
+        expected = self._found.names()
+        # a failure to verify or to ask S3 has no file: the run is then not completed all the same
+        complete_if = expected if "" not in recorder.failures else {*expected, ""}
+        try:
+            self._state.finish(complete_if, failures, now_text())
+        except LogDirError as error:
+            recorder.trouble = recorder.trouble or error
+        if recorder.trouble is not None:
+            run_log.completed = False
+            self.gave_up = str(recorder.trouble)
+        row.uploaded_files = recorder.sent_files
+        row.failed_files = [(os.path.join(self._found.root, name), why) for name, why in failures.items()]
+        run_id = printable(row.run_id)
+        if run_log.completed:
+            row.state = "uploaded"
+            log.info("%s: uploaded", run_id)
+            return
+        row.state, row.reason = "partial", "failed_files" if row.failed_files else "partial"
+        row.detail = (
+            self.doom
+            or self.gave_up
+            or ("stopped before the end" if self._stopped else "")
+            or recorder.failures.get("", "")
+            or f"{plural(len(row.failed_files), 'file')} failed"
+        )
+        log.error("%s: partially uploaded, the next start goes on: %s", run_id, row.detail)

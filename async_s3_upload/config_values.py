@@ -1,0 +1,137 @@
+"""The kinds of values in the config file, and what may stand there."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+from typing import Annotated
+
+from pydantic import AfterValidator, BeforeValidator
+from pydantic_core import PydanticCustomError
+
+from async_s3_upload.text import printable
+
+
+def problem(text: str) -> PydanticCustomError:
+    """Return the error that pydantic reports with this text."""
+    return PydanticCustomError("async_s3_upload", "{text}", {"text": text})
+
+
+def _absolute(path: str) -> str:
+    if "\0" in path:
+        raise problem("must not contain a NUL character")
+    try:
+        os.fsencode(path)
+    except UnicodeEncodeError:
+        raise problem("holds a character that no path can hold") from None
+    if not os.path.isabs(path):
+        raise problem(f'must be an absolute path, not "{path}"')
+    return path
+
+
+def _is_utf8(text: str) -> bool:
+    """JSON can write halves of characters, surrogates that stand for nothing."""
+    return printable(text) == text
+
+
+def check_bucket_name(name: str) -> str:
+    """Return ``name`` where it can be a bucket's, else raise ValueError with the reason."""
+    if not name.strip():
+        raise problem("must not be empty")
+    if not _is_utf8(name):
+        raise problem("holds a character that no bucket name can hold")
+    if "://" in name or "/" in name or any(c.isspace() for c in name):
+        raise problem(f'give the name of the bucket alone, without "s3://", slashes or spaces, not "{name}"')
+    if not re.fullmatch(r"[A-Za-z0-9._-]{1,255}", name):
+        raise problem(f'a name of a bucket has letters, digits, ".", "_" and "-" only, not "{name}"')
+    return name
+
+
+def check_remote_path(path: str) -> str:
+    """Return ``path`` where it can be the start of a key, else raise ValueError with the reason."""
+    if not path:
+        raise problem('must not be empty; "/" is the root of the bucket')
+    if path.startswith("s3://"):
+        raise problem('must be a path inside the bucket, without "s3://"')
+    if not _is_utf8(path):
+        raise problem("holds a character that no key can hold")
+    if any(part in (".", "..") for part in path.split("/")):
+        raise problem(f'must not contain "." or ".." as a folder: "{path}"')
+    return path
+
+
+def _regex(text: str) -> re.Pattern[str]:
+    try:
+        return re.compile(text)
+    except re.error as error:
+        raise problem(f'"{text}" is not a valid regular expression: {error}') from error
+    except (RecursionError, OverflowError) as error:
+        raise problem(f"is not a usable regular expression: {type(error).__name__}") from error
+
+
+def _text_regex(value: object) -> object:
+    """A pattern given as text becomes compiled; everything else is left to the type check."""
+    return _regex(value) if isinstance(value, str) else value
+
+
+def empty_is_none(value: object) -> object:
+    """Take empty text as not given, as the replaced tool did."""
+    return None if value == "" else value
+
+
+def none_is_empty(value: object) -> object:
+    """Take null as an empty list."""
+    return [] if value is None else value
+
+
+def _webhook(url: str) -> str:
+    # the value is a secret: it is never part of the message
+    if not re.match(r"https?://[^/\s]+", url) or any(c.isspace() for c in url):
+        raise problem("must be a web address that starts with https:// (the value is not shown: it is a secret)")
+    return url
+
+
+def level_number(value: object) -> object:
+    """Return the number of a level given by name or number."""
+    names = logging.getLevelNamesMapping()
+    if isinstance(value, str):
+        if value.strip().isdecimal():
+            return int(value)
+        if value.strip().upper() in names:
+            return names[value.strip().upper()]
+    elif isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        return value
+    raise problem(f"must be a level's name (DEBUG, INFO, WARNING, ERROR, CRITICAL) or its number, not {value!r}")
+
+
+AbsolutePath = Annotated[str, AfterValidator(_absolute)]
+Regex = Annotated[re.Pattern[str], BeforeValidator(_text_regex)]
+Webhook = Annotated[Annotated[str, AfterValidator(_webhook)] | None, BeforeValidator(empty_is_none)]
+
+
+def object_tags(tags: dict[str, str]) -> dict[str, str]:
+    """Return the tags where S3 takes them (AWS, "Categorizing your storage using tags")."""
+    if len(tags) > 10:
+        raise problem(f"S3 takes 10 tags at most, not {len(tags)}")
+    for name, value in tags.items():
+        if not 1 <= len(name) <= 128 or len(value) > 256:
+            raise problem(f'tag "{name}": a name has 1 to 128 characters, a value at most 256')
+    return tags
+
+
+def user_metadata(metadata: dict[str, str]) -> dict[str, str]:
+    """Return the metadata where HTTP headers can carry it."""
+    for name, value in metadata.items():
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
+            raise problem(f'"{name}" cannot be a name of metadata: letters, digits, ".", "_" and "-" can')
+        if not (value.isascii() and value.isprintable()):
+            raise problem(f'the value of "{name}" must be printable ASCII')
+    return metadata
+
+
+def account_number(text: str) -> str:
+    """Return the number of an AWS account."""
+    if not re.fullmatch(r"[0-9]{12}", text):
+        raise problem(f'must be the 12 digits of an AWS account, not "{text}"')
+    return text
