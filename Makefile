@@ -7,12 +7,15 @@ DEMO_STAMP := $(VENV)/.installed-demo
 # Real sample sheets of other people, where they are at hand; the tests that need them say so where they are not.
 REALDATA ?= $(wildcard $(abspath ../shared/realdata))
 export REALDATA
+# Of `make soak`.
+ROUNDS ?= 100
+SEED ?= 1
 
 # What must not be wrong is covered by branches: deciding, remembering, planning.
 COVERAGE := --cov=async_s3_upload.runs --cov=async_s3_upload.state --cov=async_s3_upload.transfer.plan \
 	--cov-branch --cov-report=term --cov-fail-under=95
 
-.PHONY: demo test lint types imports check smoke install clean
+.PHONY: demo test soak lint types imports check smoke install clean
 
 demo: $(DEMO_STAMP)
 	$(BIN)/async-s3-upload demo
@@ -31,6 +34,9 @@ types: $(STAMP)
 
 imports: $(STAMP)
 	$(BIN)/lint-imports
+
+soak: $(STAMP)
+	$(BIN)/python -m tests.faults.soak --rounds $(ROUNDS) --seed $(SEED)
 
 smoke: $(STAMP)
 	$(BIN)/python -m benchmarks smoke
