@@ -37,6 +37,8 @@ SNAPSHOT_SHARE = 20
 """The log of a big run takes longer to write: it is written so seldom that it costs 1/20 of the time at most."""
 PROGRESS_EVERY_S = 30.0
 TICK_S = 0.5
+DOOMING = ("access_denied", "no_such_bucket", "bad_credentials")
+"""Kinds of failure that may meet every file: then they are one message, not one for each file."""
 
 
 def now_text() -> str:
@@ -76,6 +78,7 @@ class Recorder:
         self.sent_files = 0
         self.sent_bytes = 0
         self.trouble: LogDirError | None = None
+        self._untold: list[str] = []
         self._job: Job
         self._stop: Callable[[], None] = _nothing
         self._told_at = time.monotonic()
@@ -160,6 +163,9 @@ class Recorder:
                 self.changed.add(name)
                 self.failures[name] = event.error
                 log.warning("%s: %s", printable(os.path.join(state.log.run_path, name)), event.error)
+            elif event.kind in DOOMING:
+                self.failures[name] = event.error
+                self._untold.append(name)
             else:
                 self.fail(name, event.error)
         elif isinstance(event, PartDone):
@@ -189,6 +195,13 @@ class Recorder:
     def _settle(self, name: str) -> None:
         self.failures.pop(name, None)
         self.changed.discard(name)
+
+    def tell_refusals(self) -> None:
+        """Log the files that S3 refused: it is known now that they are single files, and not the whole bucket."""
+        for name in self._untold:
+            if name in self.failures:
+                self.fail(name, self.failures[name])
+        self._untold.clear()
 
     def fail(self, name: str, reason: str) -> None:
         """Note that a file is not in S3, for a reason that another try of this start would not change."""

@@ -217,6 +217,8 @@ class RunUpload:
             job, self._recorder.take, self._recorder.refreshed, some_succeeded=bool(state.log.files)
         )
         self.doom, self.gave_up, self._stopped = sent.doom, sent.gave_up, sent.stopped
+        if not self.doom:
+            self._recorder.tell_refusals()
 
     def _changed(self) -> list[LocalFile]:
         """Look afresh at the files that changed; those that are gone stay failed."""

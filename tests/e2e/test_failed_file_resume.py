@@ -127,6 +127,7 @@ def test_access_denied_for_everything_is_fatal(moto_lab: Lab, way: str) -> None:
     assert done.exit_code == done.json["exit_code"] == 1
     assert bucket in done.stderr
     assert "s3:PutObject" in done.stderr
+    assert "failed: " not in done.stderr  # one message, not one for each file
     texts = moto_lab.slack.texts("alert")
     assert any(text.startswith(":warning:  *S3 Upload*: ") and bucket in text for text in texts)
     assert not moto_lab.run_log(run)["completed"]

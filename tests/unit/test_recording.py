@@ -145,6 +145,19 @@ def test_a_file_that_failed_is_named_with_its_path_and_reason(clock: Clock, plac
     )
 
 
+def test_refusals_are_told_only_once_it_is_known_that_they_are_single_files(
+    clock: Clock, place: Place, records: Records
+) -> None:
+    found = place.recorder()
+    found.take(FileFailed(1, "access_denied", "S3 answered 403"))
+    found.take(FileFailed(2, "access_denied", "S3 answered 403"))
+    assert records.kept == []
+    found.take(done(2))
+    found.tell_refusals()
+    found.tell_refusals()
+    assert [record.getMessage() for record in records.kept] == [f"failed: {RUN_PATH}/Data/mid: S3 answered 403"]
+
+
 def test_a_file_that_changed_may_succeed_with_a_new_plan(clock: Clock, place: Place) -> None:
     found = place.recorder()
     found.take(FileFailed(1, "changed", "the file changed"))
