@@ -99,6 +99,8 @@ class Worker:
         loop = asyncio.get_running_loop()
         self._engine = Engine(store, self._settings.limits, self._emit)
         loop.add_reader(self._pipe.fileno(), self._receive)
+        # uvloop makes it non-blocking: a message that has arrived in part, or a full pipe, would be an error then
+        os.set_blocking(self._pipe.fileno(), True)
         self._send(Ready())
         flusher = asyncio.create_task(self._flush_often())
         engine = asyncio.create_task(self._engine.run())

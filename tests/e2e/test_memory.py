@@ -34,6 +34,7 @@ def test_peak_memory_of_many_small_files(tmp_path: Path) -> None:
         received = sink.received("sink", "")
 
     assert usage.exit_code == 0, (tmp_path / "stderr").read_text()[-4000:]
+    assert "a worker process died" not in (tmp_path / "stderr").read_text()
     assert received.objects == FILES
     assert usage.peak_processes >= 3
     assert usage.peak_pss_bytes < LIMIT_BYTES
