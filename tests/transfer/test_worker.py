@@ -3,12 +3,14 @@
 import asyncio
 import logging
 import multiprocessing
+import os
 from collections.abc import Iterator
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import pytest
+import uvloop
 
 from async_s3_upload.transfer.engine import Engine
 from async_s3_upload.transfer.messages import (
@@ -121,3 +123,23 @@ async def test_the_reason_of_an_engine_that_broke_is_told(
     assert isinstance(line, LogLine)
     assert line.level == logging.ERROR
     assert "ZeroDivisionError: a bug" in line.text
+
+
+def test_the_pipe_stays_blocking_under_uvloop_so_that_messages_in_pieces_are_no_error(
+    pipes: tuple[Pipe, Pipe],
+) -> None:
+    ours, theirs = pipes
+    worker = Worker(theirs, SETTINGS, lambda _: MemoryStore())
+
+    async def life() -> None:
+        running = asyncio.create_task(worker.run())
+        async with asyncio.timeout(10):
+            while not await asyncio.to_thread(ours.poll, 0.05):
+                pass
+        assert ours.recv() == Ready()
+        assert os.get_blocking(theirs.fileno())
+        ours.send(Stop(0.0))
+        async with asyncio.timeout(10):
+            await running
+
+    uvloop.run(life())
