@@ -14,10 +14,10 @@ from async_s3_upload.cli.logs import LOCK_FILE, console_log, file_log, prepare_l
 from async_s3_upload.cli.report import Report, RunRow
 from async_s3_upload.cli.session import (
     Ending,
-    Resources,
     access_for,
     alert_webhook,
     require_buckets,
+    resources_of,
     tell,
     trouble_code,
     upload_all,
@@ -34,8 +34,7 @@ from async_s3_upload.runs.selection import Decision, Remembered, Rules, decide
 from async_s3_upload.state.lock import AlreadyRunning, exclusive
 from async_s3_upload.state.run_logs import Identity, RunLogs
 from async_s3_upload.text import plural, printable
-from async_s3_upload.transfer.cores import available_cores
-from async_s3_upload.transfer.messages import Limits, ObjectSettings
+from async_s3_upload.transfer.messages import ObjectSettings
 
 log = logging.getLogger(__name__)
 
@@ -219,19 +218,7 @@ class _Round:
             troubles = [printable(text) for text in found.problems + found.torn_logs]
             await tell(self._alert, slack.folder_trouble_text(troubles))
         rows: list[RunRow] = []
-        resources = Resources(
-            min(config.max_cores or available_cores(), available_cores()),
-            Limits(
-                concurrency=config.max_threads,
-                request_base_s=config.request_timeout,
-                min_rate=config.min_rate,
-                checksum=config.checksum,
-            ),
-            config.log_dir,
-            config.log_level,
-            config.verify_after_upload,
-            config.give_up_after_minutes * 60,
-        )
+        resources = resources_of(config)
         ending = Ending()
         try:
             if found.tasks:

@@ -190,25 +190,11 @@ def _resources(
     """Options come before what the config says."""
     import logging
 
-    from async_s3_upload.cli.session import Resources
+    from async_s3_upload.cli.session import Resources, resources_of
     from async_s3_upload.transfer.cores import available_cores
     from async_s3_upload.transfer.messages import Limits
 
     if config is None:
         limits = Limits(concurrency=concurrency or 16, checksum=checksum or "crc64nvme")
         return Resources(cores or available_cores(), limits, log_dir, logging.INFO)
-    limits = Limits(
-        concurrency=concurrency or config.max_threads,
-        request_base_s=config.request_timeout,
-        min_rate=config.min_rate,
-        checksum=checksum or config.checksum,
-    )
-    available = available_cores()
-    return Resources(
-        cores or min(config.max_cores or available, available),
-        limits,
-        log_dir,
-        config.log_level,
-        config.verify_after_upload,
-        config.give_up_after_minutes * 60,
-    )
+    return resources_of(config, log_dir=log_dir, cores=cores, concurrency=concurrency, checksum=checksum)

@@ -17,7 +17,8 @@ from async_s3_upload.state.run_logs import RunLogs
 from async_s3_upload.text import plural, printable
 from async_s3_upload.transfer.access import choose_access
 from async_s3_upload.transfer.coordinator import GIVE_UP_S, Coordinator
-from async_s3_upload.transfer.messages import AwsAccess, Limits, WorkerSettings
+from async_s3_upload.transfer.cores import available_cores
+from async_s3_upload.transfer.messages import AwsAccess, Checksum, Limits, WorkerSettings
 from async_s3_upload.transfer.preflight import CHECK_LIMIT_S, CONTROL_LIMIT_S, check_buckets, likely_cause, open_s3
 from async_s3_upload.transfer.store import ObjectStore, StoreError
 
@@ -34,6 +35,32 @@ class Resources:
     log_level: int
     verify: bool = True
     give_up_s: float = GIVE_UP_S
+
+
+def resources_of(
+    config: Config,
+    *,
+    log_dir: str | None = None,
+    cores: int | None = None,
+    concurrency: int | None = None,
+    checksum: Checksum | None = None,
+) -> Resources:
+    """Return what the config allows; options of the command line come before it."""
+    available = available_cores()
+    limits = Limits(
+        concurrency=concurrency or config.max_threads,
+        request_base_s=config.request_timeout,
+        min_rate=config.min_rate,
+        checksum=checksum or config.checksum,
+    )
+    return Resources(
+        cores or min(config.max_cores or available, available),
+        limits,
+        log_dir or config.log_dir,
+        config.log_level,
+        config.verify_after_upload,
+        config.give_up_after_minutes * 60,
+    )
 
 
 def alert_webhook(configured: str | None, environ: Mapping[str, str]) -> str | None:
