@@ -7,18 +7,21 @@ from collections.abc import Callable, Collection, Sequence
 
 from pydantic_core import ErrorDetails
 
+from async_s3_upload.text import one_line, printable
+
 Known = Callable[[Sequence[int | str]], Collection[str]]
 """Gives the keys that are known at the place of an unknown one."""
 
 
 def place(loc: Sequence[int | str]) -> str:
-    """Return where a value stands: ``monitor[1].bucket``."""
+    """Return where a value stands, on one line whatever the keys hold: ``monitor[1].bucket``."""
     text = ""
     for step in loc:
         if isinstance(step, int):
             text += f"[{step}]"
         else:
-            text += f".{step}" if text else step
+            name = one_line(printable(step))
+            text += f".{name}" if text else name
     return text
 
 

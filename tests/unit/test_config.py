@@ -355,6 +355,12 @@ def test_what_can_start_no_key_is_a_value_error(remote_path: str) -> None:
         check_remote_path(remote_path)
 
 
+def test_a_key_with_a_line_break_stays_on_the_line_of_its_problem(path: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        read(path, {"monitor": [SECTION | {"metadata": {"a\nb": None}}]})
+    assert list(caught.value.problems) == ["monitor[0].metadata.a\\x0ab: must be text, not null"]
+
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters()),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
