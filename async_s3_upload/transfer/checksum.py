@@ -13,7 +13,7 @@ from awscrt.checksums import combine_crc64nvme, crc64nvme
 Crc = int
 
 
-def crc_of(data: bytes) -> Crc:
+def crc_of(data: bytes | bytearray | memoryview) -> Crc:
     """Return the CRC64NVME of ``data``."""
     value: int = crc64nvme(data)
     return value

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 Checksum = Literal["crc64nvme", "none"]
+Transport = Literal["lean", "aiobotocore"]
+"""What carries the bytes of PUTs: connections of ours, or aiobotocore; all other requests are aiobotocore's."""
 
 FailureKind = Literal[
     "file",
@@ -231,6 +233,7 @@ class AwsAccess:
     use_accelerate_endpoint: bool = False
     use_dualstack_endpoint: bool = False
     addressing_style: str | None = None
+    transport: Transport = "lean"
 
 
 @dataclass(frozen=True, slots=True)

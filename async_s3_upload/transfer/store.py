@@ -5,12 +5,18 @@ Only implementations see errors of the libraries below; everybody else sees the 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Protocol, Self
 
 from async_s3_upload.transfer.messages import ObjectSettings
+
+Body = bytes | bytearray | memoryview
+"""Bytes to send. They must stay as they are until the call returns; after one that failed or was cancelled the
+buffer must not be used again, since a connection may still hold it."""
+Pace = Callable[[int], Awaitable[None]]
+"""Awaited with a number of bytes before these are sent: it waits until the bandwidth allows them."""
 
 
 class StoreError(Exception):
@@ -123,7 +129,7 @@ class ObjectStore(Protocol):
         ...
 
     async def put_object(
-        self, bucket: str, key: str, body: bytes, crc64nvme: str | None, settings: ObjectSettings
+        self, bucket: str, key: str, body: Body, crc64nvme: str | None, settings: ObjectSettings
     ) -> str:
         """Store ``body`` as the whole object, atomically; may be repeated. Returns the ETag."""
         ...
@@ -136,7 +142,7 @@ class ObjectStore(Protocol):
         ...
 
     async def upload_part(
-        self, bucket: str, key: str, upload_id: str, number: int, body: bytes, crc64nvme: str | None
+        self, bucket: str, key: str, upload_id: str, number: int, body: Body, crc64nvme: str | None
     ) -> str:
         """Store part ``number`` (1 to 10,000); may be repeated, the last one counts. Returns the part's ETag."""
         ...

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, contextmanager
 from types import TracebackType
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlencode
 
 from aiobotocore.config import AioConfig
+from aiobotocore.credentials import AioCredentials
 from aiobotocore.session import AioSession
 from botocore.exceptions import NoCredentialsError, NoRegionError
 from botocore.handlers import add_expect_header
@@ -18,11 +20,13 @@ from async_s3_upload import __version__
 from async_s3_upload.transfer.messages import AwsAccess, ObjectSettings
 from async_s3_upload.transfer.store import (
     AccessDenied,
+    Body,
     ExpiredCredentials,
     ListedPart,
     ListedUpload,
     NoSuchBucket,
     ObjectInfo,
+    Pace,
     UploadedPart,
 )
 from async_s3_upload.transfer.store_errors import translated
@@ -43,14 +47,22 @@ class AiobotocoreStore:
     practice: the engine limits each request as a whole, which also covers stalls while sending.
     """
 
-    def __init__(self, access: AwsAccess, connections: int, page_limit_s: float = PAGE_LIMIT_S) -> None:
-        """Take ``connections`` as the most requests that will be in flight."""
+    def __init__(
+        self, access: AwsAccess, connections: int, page_limit_s: float = PAGE_LIMIT_S, pace: Pace | None = None
+    ) -> None:
+        """Take ``connections`` as the most requests that will be in flight.
+
+        ``pace`` is awaited with the number of bytes before they are sent.
+        """
         self._page_limit_s = page_limit_s
+        self._pace = pace
         self._access = access
         self._connections = connections
         self._stack = AsyncExitStack()
         self._opened: S3Client | None = None
         self._expired = False
+        self._credentials: Any = None
+        self._ca_bundle: str | None = None
 
     async def __aenter__(self) -> Self:
         """Find the credentials and create the client; nothing is sent to S3 yet."""
@@ -107,8 +119,14 @@ class AiobotocoreStore:
         if region is None and session.get_config_variable("region") is None:
             region = FALLBACK_REGION
         # the session keeps what it finds: the client does not ask the chain a second time
-        if access.access_key is None and await session.get_credentials() is None:
-            raise NoCredentialsError
+        if access.access_key is not None:
+            self._credentials = AioCredentials(access.access_key, access.secret_key or "", access.session_token)
+        else:
+            self._credentials = await session.get_credentials()
+            if self._credentials is None:
+                raise NoCredentialsError
+        # as botocore's own clients choose it (session.py and args.py)
+        self._ca_bundle = session.get_config_variable("ca_bundle") or os.environ.get("REQUESTS_CA_BUNDLE")
         config = AioConfig(
             max_pool_connections=self._connections,
             connect_timeout=10,
@@ -147,12 +165,12 @@ class AiobotocoreStore:
                 raise AccessDenied(f"S3 answered {status} to HeadBucket, although it lists the bucket") from None
 
     async def put_object(
-        self, bucket: str, key: str, body: bytes, crc64nvme: str | None, settings: ObjectSettings
+        self, bucket: str, key: str, body: Body, crc64nvme: str | None, settings: ObjectSettings
     ) -> str:
         """PUT the object."""
         options = object_options(settings) | _checksum(crc64nvme)
         with self._translated():
-            answer = await self._client.put_object(Bucket=bucket, Key=key, Body=body, **options)
+            answer = await self._client.put_object(Bucket=bucket, Key=key, Body=_whole(body), **options)
             return _etag(answer)
 
     async def create_multipart(self, bucket: str, key: str, *, checksum: bool, settings: ObjectSettings) -> str:
@@ -165,7 +183,7 @@ class AiobotocoreStore:
             return answer["UploadId"]
 
     async def upload_part(
-        self, bucket: str, key: str, upload_id: str, number: int, body: bytes, crc64nvme: str | None
+        self, bucket: str, key: str, upload_id: str, number: int, body: Body, crc64nvme: str | None
     ) -> str:
         """PUT one part."""
         with self._translated():
@@ -174,7 +192,7 @@ class AiobotocoreStore:
                 Key=key,
                 UploadId=upload_id,
                 PartNumber=number,
-                Body=body,
+                Body=_whole(body),
                 **_checksum(crc64nvme),
             )
             return _etag(answer)
@@ -259,6 +277,11 @@ class AiobotocoreStore:
                 yield entry
             if not more:
                 return
+
+
+def _whole(body: Body) -> bytes:
+    """Return the body as botocore takes it; a copy, where it lies in a buffer that is used again."""
+    return body if isinstance(body, bytes) else bytes(body)
 
 
 def _etag(answer: Mapping[str, Any]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from xml.etree import ElementTree
 
 import aiohttp
 from botocore import exceptions as aws
@@ -116,8 +117,22 @@ def _text(error: BaseException) -> str:
 def _from_answer(error: aws.ClientError) -> StoreError:
     answer = error.response
     code = str(answer.get("Error", {}).get("Code", ""))
-    message = " ".join(str(answer.get("Error", {}).get("Message", "")).split())
-    status = int(answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+    message = str(answer.get("Error", {}).get("Message", ""))
+    return _error(int(answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)), code, message)
+
+
+def error_of_answer(status: int, body: bytes) -> StoreError:
+    """Return the error that an answer other than 200 stands for; ``body`` is S3's error document, if it is one."""
+    try:
+        document = ElementTree.fromstring(body)  # noqa: S314 - as botocore reads it; it is short
+    except ElementTree.ParseError:
+        return _error(status, "", "")
+    found = {element.tag.rpartition("}")[2]: element.text or "" for element in document}
+    return _error(status, found.get("Code", ""), found.get("Message", ""))
+
+
+def _error(status: int, code: str, message: str) -> StoreError:
+    message = " ".join(message.split())
     kind = _BY_CODE.get(code)
     if kind is None:
         kind = _BY_STATUS.get(status, Transient if status >= 500 else Rejected)

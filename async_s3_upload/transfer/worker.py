@@ -47,9 +47,13 @@ OpenStore = Callable[[WorkerSettings], ObjectStore]
 
 def open_store(settings: WorkerSettings) -> ObjectStore:
     """Return the store of real workers, not opened yet."""
-    from async_s3_upload.transfer.store_aiobotocore import AiobotocoreStore
+    if settings.access.transport == "aiobotocore":
+        from async_s3_upload.transfer.store_aiobotocore import AiobotocoreStore
 
-    return AiobotocoreStore(settings.access, settings.limits.concurrency)
+        return AiobotocoreStore(settings.access, settings.limits.concurrency)
+    from async_s3_upload.transfer.lean.store import LeanStore
+
+    return LeanStore(settings.access, settings.limits.concurrency)
 
 
 def worker_main(pipe: Pipe, settings: WorkerSettings) -> None:

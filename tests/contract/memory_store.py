@@ -14,6 +14,7 @@ from async_s3_upload.transfer import checksum as crc
 from async_s3_upload.transfer.messages import ObjectSettings
 from async_s3_upload.transfer.store import (
     AccessDenied,
+    Body,
     ExpiredCredentials,
     ListedPart,
     ListedUpload,
@@ -116,7 +117,7 @@ class MemoryStore:
             self._bucket(bucket)
 
     async def put_object(
-        self, bucket: str, key: str, body: bytes, crc64nvme: str | None, settings: ObjectSettings
+        self, bucket: str, key: str, body: Body, crc64nvme: str | None, settings: ObjectSettings
     ) -> str:
         with self._call("put_object", body):
             await asyncio.sleep(0)
@@ -138,7 +139,7 @@ class MemoryStore:
             return upload_id
 
     async def upload_part(
-        self, bucket: str, key: str, upload_id: str, number: int, body: bytes, crc64nvme: str | None
+        self, bucket: str, key: str, upload_id: str, number: int, body: Body, crc64nvme: str | None
     ) -> str:
         with self._call("upload_part", body):
             await asyncio.sleep(0)
@@ -221,7 +222,7 @@ class MemoryStore:
             after = page[-1].key
 
     @contextmanager
-    def _call(self, name: str, body: bytes = b"") -> Iterator[None]:
+    def _call(self, name: str, body: Body = b"") -> Iterator[None]:
         assert self._open, "the store is not open"
         self.requests[name] += 1
         self._in_progress += 1
@@ -281,6 +282,6 @@ def _check_owner(settings: ObjectSettings) -> None:
         raise AccessDenied("the bucket is another account's")
 
 
-def _check_sum(body: bytes, crc64nvme: str | None) -> None:
+def _check_sum(body: Body, crc64nvme: str | None) -> None:
     if crc64nvme is not None and crc64nvme != crc.as_header(crc.crc_of(body)):
         raise Transient("BadDigest: the checksum does not match the body")

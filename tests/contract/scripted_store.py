@@ -8,6 +8,7 @@ from typing import Protocol, Self, TypeAlias, TypeVar
 
 from async_s3_upload.transfer.messages import ObjectSettings
 from async_s3_upload.transfer.store import (
+    Body,
     ListedPart,
     ListedUpload,
     ObjectInfo,
@@ -162,7 +163,7 @@ class ScriptedStore:
         await self._do(Call("check_bucket"), lambda: self.inner.check_bucket(bucket))
 
     async def put_object(
-        self, bucket: str, key: str, body: bytes, crc64nvme: str | None, settings: ObjectSettings
+        self, bucket: str, key: str, body: Body, crc64nvme: str | None, settings: ObjectSettings
     ) -> str:
         return await self._do(
             Call("put_object", key), lambda: self.inner.put_object(bucket, key, body, crc64nvme, settings)
@@ -175,7 +176,7 @@ class ScriptedStore:
         )
 
     async def upload_part(
-        self, bucket: str, key: str, upload_id: str, number: int, body: bytes, crc64nvme: str | None
+        self, bucket: str, key: str, upload_id: str, number: int, body: Body, crc64nvme: str | None
     ) -> str:
         return await self._do(
             Call("upload_part", key, number),

@@ -7,12 +7,14 @@ import asyncio
 import secrets
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from async_s3_upload.transfer import checksum
+from async_s3_upload.transfer.lean.store import LeanStore
 from async_s3_upload.transfer.messages import AwsAccess, ObjectSettings
 from async_s3_upload.transfer.store import (
     AccessDenied,
@@ -34,6 +36,13 @@ from tests.support.proxy import Answer, Cut, FaultProxy, Hold, Rule, every, on
 from tests.support.s3server import REGION, S3Server
 
 ProxyFor = Callable[..., tuple[FaultProxy, S3Server]]
+RealStore = type[AiobotocoreStore]
+REAL_STORES: list[RealStore] = [AiobotocoreStore, LeanStore]
+
+
+def _case_name(param: Any) -> str:
+    return param if isinstance(param, str) else f"{param[0]}-{param[1].__name__}"
+
 
 ODD_NAMES = [
     "two words",
@@ -87,16 +96,23 @@ class StoreCase:
         return ObjectInfo(key, size, etag, crc64nvme if how in self.keeps_sums else None)
 
 
-@pytest.fixture(params=["memory", "moto", "seaweed"])
+@pytest.fixture(params=REAL_STORES, ids=lambda kind: kind.__name__)
+def real_store(request: pytest.FixtureRequest) -> RealStore:
+    kind: RealStore = request.param
+    return kind
+
+
+@pytest.fixture(params=["memory", *product(("moto", "seaweed"), REAL_STORES)], ids=_case_name)
 async def case(request: pytest.FixtureRequest, bucket_name: Callable[..., str]) -> StoreCase:
     bucket = bucket_name("contract")
     if request.param == "memory":
         return StoreCase("memory", MemoryStore(bucket), bucket, None)
-    server: S3Server = request.getfixturevalue("moto_server" if request.param == "moto" else "seaweed")
+    name, kind = request.param
+    server: S3Server = request.getfixturevalue("moto_server" if name == "moto" else "seaweed")
     await asyncio.to_thread(server.make_bucket, bucket)
-    store = AiobotocoreStore(access_to(server), connections=16)
-    found = StoreCase(request.param, store, bucket, server)
-    if request.param == "moto":
+    store = kind(access_to(server), connections=16)
+    found = StoreCase(name, store, bucket, server)
+    if name == "moto":
         return replace(
             found,
             checks_sums=False,
@@ -601,12 +617,12 @@ async def test_a_bucket_of_another_account_than_expected_is_denied(case: StoreCa
 
 
 async def test_owner_and_acl_are_sent_with_both_kinds_of_upload(
-    moto_server: S3Server, proxy_for: ProxyFor, bucket_name: Callable[..., str]
+    real_store: RealStore, moto_server: S3Server, proxy_for: ProxyFor, bucket_name: Callable[..., str]
 ) -> None:
     bucket = await asyncio.to_thread(moto_server.make_bucket, bucket_name())
     proxy, server = proxy_for(moto_server)
     settings = ObjectSettings(acl="bucket-owner-full-control", expected_bucket_owner=OWNER)
-    async with AiobotocoreStore(access_to(server), connections=2) as store:
+    async with real_store(access_to(server), connections=2) as store:
         await store.put_object(bucket, "a", SMALL, None, settings)
         await store.create_multipart(bucket, "a", checksum=True, settings=settings)
     for seen in proxy.seen:
@@ -623,6 +639,7 @@ def write_credentials(path: Path, key: str) -> None:
 
 
 async def test_after_expired_credentials_the_next_request_is_signed_with_fresh_ones(
+    real_store: RealStore,
     moto_server: S3Server,
     proxy_for: ProxyFor,
     bucket_name: Callable[..., str],
@@ -635,7 +652,7 @@ async def test_after_expired_credentials_the_next_request_is_signed_with_fresh_o
     write_credentials(credentials, "OLDKEY")
     proxy, server = proxy_for(moto_server, Rule(on("PutObject"), Answer(400, "ExpiredToken"), times=2))
     access = AwsAccess(profile="lab", endpoint_url=server.endpoint, region=REGION)
-    async with AiobotocoreStore(access, connections=2) as store:
+    async with real_store(access, connections=2) as store:
         write_credentials(credentials, "NEWKEY")
         await store.refresh()  # nothing has expired: it does nothing
         with pytest.raises(ExpiredCredentials):
@@ -654,7 +671,11 @@ async def test_after_expired_credentials_the_next_request_is_signed_with_fresh_o
 
 
 async def test_requests_that_expire_together_cost_one_new_client(
-    moto_server: S3Server, proxy_for: ProxyFor, bucket_name: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+    real_store: RealStore,
+    moto_server: S3Server,
+    proxy_for: ProxyFor,
+    bucket_name: Callable[..., str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     bucket = await asyncio.to_thread(moto_server.make_bucket, bucket_name())
     held = Hold(Answer(400, "ExpiredToken"))
@@ -669,7 +690,7 @@ async def test_requests_that_expire_together_cost_one_new_client(
         return await create(store, region)
 
     monkeypatch.setattr(AiobotocoreStore, "_create", counted)
-    async with AiobotocoreStore(access_to(server), connections=2) as store:
+    async with real_store(access_to(server), connections=2) as store:
         with pytest.raises(ExpiredCredentials):
             await store.put_object(bucket, "a", SMALL, None, DEFAULTS)
         late = asyncio.create_task(store.put_object(bucket, "b", SMALL, None, DEFAULTS))
@@ -709,42 +730,50 @@ async def every_call(store: ObjectStore, bucket: str) -> list[Exception | None]:
     return [await error_of(call) for call in calls]
 
 
-async def test_without_a_connection_every_call_is_transient() -> None:
+async def test_without_a_connection_every_call_is_transient(real_store: RealStore) -> None:
     access = AwsAccess(access_key="K", secret_key="S", endpoint_url="http://127.0.0.1:1", region=REGION)
-    async with AiobotocoreStore(access, connections=2) as store:
+    async with real_store(access, connections=2) as store:
         for error in await every_call(store, "bucket"):
             assert isinstance(error, Transient), error
 
 
-async def test_a_server_that_hangs_up_is_transient(moto_server: S3Server, proxy_for: ProxyFor) -> None:
+async def test_a_server_that_hangs_up_is_transient(
+    real_store: RealStore, moto_server: S3Server, proxy_for: ProxyFor
+) -> None:
     _, server = proxy_for(moto_server, Rule(every, Cut()))
-    async with AiobotocoreStore(access_to(server), connections=2) as store:
+    async with real_store(access_to(server), connections=2) as store:
         for error in await every_call(store, "bucket"):
             assert isinstance(error, Transient), error
 
 
-async def test_an_overloaded_server_is_transient(moto_server: S3Server, proxy_for: ProxyFor) -> None:
+async def test_an_overloaded_server_is_transient(
+    real_store: RealStore, moto_server: S3Server, proxy_for: ProxyFor
+) -> None:
     proxy, server = proxy_for(moto_server, Rule(every, Answer(503, "SlowDown")))
-    async with AiobotocoreStore(access_to(server), connections=2) as store:
+    async with real_store(access_to(server), connections=2) as store:
         for error in await every_call(store, "bucket"):
             assert isinstance(error, Transient), error
     assert len(proxy.seen) == 10, "the library below retried on its own"
 
 
-async def test_keys_that_nobody_knows_are_bad_credentials(seaweed: S3Server, bucket_name: Callable[..., str]) -> None:
+async def test_keys_that_nobody_knows_are_bad_credentials(
+    real_store: RealStore, seaweed: S3Server, bucket_name: Callable[..., str]
+) -> None:
     bucket = await asyncio.to_thread(seaweed.make_bucket, bucket_name())
     access = replace(access_to(seaweed), access_key="UNKNOWNKEY")
-    async with AiobotocoreStore(access, connections=2) as store:
+    async with real_store(access, connections=2) as store:
         with pytest.raises(BadCredentials):
             await store.check_bucket(bucket)
         with pytest.raises(BadCredentials):
             await store.put_object(bucket, "a", SMALL, header(SMALL), DEFAULTS)
 
 
-async def test_a_wrong_secret_is_denied(seaweed: S3Server, bucket_name: Callable[..., str]) -> None:
+async def test_a_wrong_secret_is_denied(
+    real_store: RealStore, seaweed: S3Server, bucket_name: Callable[..., str]
+) -> None:
     bucket = await asyncio.to_thread(seaweed.make_bucket, bucket_name())
     access = replace(access_to(seaweed), secret_key="wrong")
-    async with AiobotocoreStore(access, connections=2) as store:
+    async with real_store(access, connections=2) as store:
         with pytest.raises(AccessDenied):
             await store.check_bucket(bucket)
         with pytest.raises(AccessDenied):
@@ -754,25 +783,25 @@ async def test_a_wrong_secret_is_denied(seaweed: S3Server, bucket_name: Callable
 
 
 async def test_no_credentials_at_all_are_said_when_the_store_opens(
-    moto_server: S3Server, monkeypatch: pytest.MonkeyPatch
+    real_store: RealStore, moto_server: S3Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE", "AWS_DEFAULT_PROFILE"):
         monkeypatch.delenv(name, raising=False)
     with pytest.raises(BadCredentials, match="no usable AWS credentials"):
-        async with AiobotocoreStore(AwsAccess(endpoint_url=moto_server.endpoint), connections=2):
+        async with real_store(AwsAccess(endpoint_url=moto_server.endpoint), connections=2):
             pass
 
 
-async def test_an_unknown_profile_is_bad_credentials() -> None:
+async def test_an_unknown_profile_is_bad_credentials(real_store: RealStore) -> None:
     with pytest.raises(BadCredentials, match="nobody"):
-        async with AiobotocoreStore(AwsAccess(profile="nobody"), connections=2):
+        async with real_store(AwsAccess(profile="nobody"), connections=2):
             pass
 
 
-async def test_an_endpoint_that_is_no_url_is_a_store_error() -> None:
+async def test_an_endpoint_that_is_no_url_is_a_store_error(real_store: RealStore) -> None:
     access = AwsAccess(access_key="K", secret_key="S", endpoint_url="nonsense")
     with pytest.raises(StoreError, match="nonsense"):
-        async with AiobotocoreStore(access, connections=2):
+        async with real_store(access, connections=2):
             pass
 
 
@@ -788,6 +817,7 @@ async def test_an_endpoint_that_is_no_url_is_a_store_error() -> None:
     ids=lambda value: str(value.status) if isinstance(value, Answer) else value.__name__,
 )
 async def test_a_refused_head_of_the_bucket_is_understood(
+    real_store: RealStore,
     moto_server: S3Server,
     proxy_for: ProxyFor,
     bucket_name: Callable[..., str],
@@ -796,13 +826,13 @@ async def test_a_refused_head_of_the_bucket_is_understood(
 ) -> None:
     bucket = await asyncio.to_thread(moto_server.make_bucket, bucket_name())
     _, server = proxy_for(moto_server, Rule(on("HeadBucket"), refusal))
-    async with AiobotocoreStore(access_to(server), connections=2) as store:
+    async with real_store(access_to(server), connections=2) as store:
         with pytest.raises(expected):
             await store.check_bucket(bucket)
 
 
 async def test_the_reason_of_a_refused_bucket_comes_from_its_listing(
-    moto_server: S3Server, proxy_for: ProxyFor, bucket_name: Callable[..., str]
+    real_store: RealStore, moto_server: S3Server, proxy_for: ProxyFor, bucket_name: Callable[..., str]
 ) -> None:
     bucket = await asyncio.to_thread(moto_server.make_bucket, bucket_name())
     _, server = proxy_for(
@@ -810,17 +840,17 @@ async def test_the_reason_of_a_refused_bucket_comes_from_its_listing(
         Rule(on("HeadBucket"), Answer(403)),
         Rule(on("ListObjectsV2"), Answer(403, "InvalidAccessKeyId")),
     )
-    async with AiobotocoreStore(access_to(server), connections=2) as store:
+    async with real_store(access_to(server), connections=2) as store:
         with pytest.raises(BadCredentials, match="InvalidAccessKeyId"):
             await store.check_bucket(bucket)
 
 
 async def test_the_library_below_does_not_wait_for_a_100_continue(
-    moto_server: S3Server, proxy_for: ProxyFor, bucket_name: Callable[..., str]
+    real_store: RealStore, moto_server: S3Server, proxy_for: ProxyFor, bucket_name: Callable[..., str]
 ) -> None:
     bucket = await asyncio.to_thread(moto_server.make_bucket, bucket_name())
     proxy, server = proxy_for(moto_server)
-    async with AiobotocoreStore(access_to(server), connections=2) as store:
+    async with real_store(access_to(server), connections=2) as store:
         await store.put_object(bucket, "a", SMALL, header(SMALL), DEFAULTS)
     (seen,) = proxy.seen
     assert "expect" not in seen.headers
