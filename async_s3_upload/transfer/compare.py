@@ -9,11 +9,11 @@ from typing import Literal
 
 from async_s3_upload.text import plural, printable
 from async_s3_upload.transfer import checksum, plan
-from async_s3_upload.transfer.budget import ByteBudget
+from async_s3_upload.transfer.buffers import Buffers
 from async_s3_upload.transfer.etag import EtagSum, possible_part_sizes
 from async_s3_upload.transfer.messages import FileItem
 from async_s3_upload.transfer.requests import Requests
-from async_s3_upload.transfer.source import THREAD_FROM, FileState, check_unchanged, read_range
+from async_s3_upload.transfer.source import THREAD_FROM, FileState, check_unchanged, fill
 from async_s3_upload.transfer.store import ObjectInfo
 
 Verdict = Literal["same", "missing", "different", "unproved"]
@@ -36,9 +36,9 @@ class Comparison:
 class Comparer:
     """Compares with what one store holds, reading within a byte budget. Sends nothing but HEAD."""
 
-    def __init__(self, requests: Requests, memory: ByteBudget) -> None:
+    def __init__(self, requests: Requests, buffers: Buffers) -> None:
         self._requests = requests
-        self._memory = memory
+        self._buffers = buffers
 
     async def compare(self, bucket: str, item: FileItem, state: FileState) -> Comparison:
         """Compare the file, which is in this state, with the object of its key.
@@ -67,15 +67,13 @@ class Comparer:
         """Read the file once; returns its CRC64NVME and feeds the ETag sums."""
         pieces = []
         for piece in plan.parts(state.size, plan.PART_SIZE):
-            async with self._memory.hold(piece.length):
-                data = await read_range(path, state, piece.offset, piece.length)
-                pieces.append((checksum.crc_of(data), piece.length))
+            async with self._buffers.lend(piece.length) as data:
+                pieces.append((await fill(data, path, state, piece.offset), piece.length))
                 for one in sums:
                     if piece.length > THREAD_FROM:
                         await asyncio.to_thread(one.update, data)
                     else:
                         one.update(data)
-                del data
         return checksum.as_header(checksum.combined(pieces))
 
 

@@ -15,6 +15,8 @@ from collections.abc import Awaitable, Callable
 from async_s3_upload.text import printable
 from async_s3_upload.transfer import checksum, plan
 from async_s3_upload.transfer.budget import ByteBudget
+from async_s3_upload.transfer.buffers import Buffers
+from async_s3_upload.transfer.checksum import Crc
 from async_s3_upload.transfer.compare import Comparer
 from async_s3_upload.transfer.messages import (
     Event,
@@ -29,16 +31,20 @@ from async_s3_upload.transfer.multipart import MultipartSender
 from async_s3_upload.transfer.requests import Requests
 from async_s3_upload.transfer.retry import RetryPolicy
 from async_s3_upload.transfer.source import (
+    CHANGED_SINCE_SCAN,
+    THREAD_FROM,
     ChangedError,
     FileState,
+    SmallFiles,
     SourceError,
     check_unchanged,
-    read_range,
+    fill,
     state_of,
 )
 from async_s3_upload.transfer.store import (
     AccessDenied,
     BadCredentials,
+    Body,
     NoSuchBucket,
     NoSuchUpload,
     ObjectStore,
@@ -69,9 +75,11 @@ class Engine:
         self._closed = False
         self._dropping = False
         self.memory = ByteBudget(limits.memory_bytes)
+        self.buffers = Buffers(self.memory, limits.memory_bytes)
+        self._small_files = SmallFiles()
         self.requests = Requests(store, limits, retry)
-        self._comparer = Comparer(self.requests, self.memory)
-        self._multipart = MultipartSender(self.requests, self.memory, emit, self._queue_part, self._fail)
+        self._comparer = Comparer(self.requests, self.buffers)
+        self._multipart = MultipartSender(self.requests, self.buffers, emit, self._queue_part, self._fail)
 
     def submit(self, bucket: str, item: FileItem, settings: ObjectSettings) -> None:
         """Queue one file."""
@@ -120,30 +128,41 @@ class Engine:
 
     async def _send_file(self, bucket: str, item: FileItem, settings: ObjectSettings) -> None:
         try:
+            if _is_small(item):
+                self._emit(await self._put_small(bucket, item, settings))
+                return
             state = state_of(item.path)
             if (state.size, state.mtime_ns, state.inode) != (item.size, item.mtime_ns, item.inode):
-                raise ChangedError("the file changed since the run was looked through")
+                raise ChangedError(CHANGED_SINCE_SCAN)
             if item.mode != "send" and await self._settled_by_comparing(bucket, item, state):
                 return
             if plan.is_multipart(state.size):
                 await self._multipart.begin(bucket, item, state, settings, with_checksum=self._with_checksum)
             else:
                 await self._multipart.forget(bucket, item)
-                self._emit(await self._put(bucket, item, state, settings))
+                async with self.buffers.lend(state.size) as view:
+                    crc = await fill(view, item.path, state, 0)
+                    done = await self._put(bucket, item, state, view, crc, settings)
+                self._emit(done)
         except Exception as error:
             self._fail(item, error)
 
-    async def _put(self, bucket: str, item: FileItem, state: FileState, settings: ObjectSettings) -> FileDone:
-        async with self.memory.hold(state.size):
-            body = await read_range(item.path, state, 0, state.size)
-            crc = checksum.as_header(checksum.crc_of(body)) if self._with_checksum else None
-            etag = await self.requests.make(
-                f"PUT {printable(item.key)}",
-                lambda _: self._store.put_object(bucket, item.key, body, crc, settings),
-                size=state.size,
-            )
+    async def _put_small(self, bucket: str, item: FileItem, settings: ObjectSettings) -> FileDone:
+        async with self.memory.hold(item.size):
+            found = await self._small_files.read(item.path, (item.size, item.mtime_ns, item.inode))
+            return await self._put(bucket, item, found.state, found.body, found.crc, settings)
+
+    async def _put(
+        self, bucket: str, item: FileItem, state: FileState, body: Body, crc: Crc, settings: ObjectSettings
+    ) -> FileDone:
+        header = checksum.as_header(crc) if self._with_checksum else None
+        etag = await self.requests.make(
+            f"PUT {printable(item.key)}",
+            lambda _: self._store.put_object(bucket, item.key, body, header, settings),
+            size=state.size,
+        )
         check_unchanged(item.path, state)
-        return FileDone(item.number, etag, state.size, state.mtime_ns, crc, state.size)
+        return FileDone(item.number, etag, state.size, state.mtime_ns, header, state.size)
 
     async def _settled_by_comparing(self, bucket: str, item: FileItem, state: FileState) -> bool:
         """Compare with the object that may be there; returns whether the file needs nothing more."""
@@ -164,6 +183,12 @@ class Engine:
         text = str(error) if expected else f"unexpected {type(error).__name__}: {error}"
         log.log(logging.DEBUG if expected else logging.ERROR, "%s failed", printable(item.path), exc_info=error)
         self._emit(FileFailed(item.number, _kind_of(error), text))
+
+
+def _is_small(item: FileItem) -> bool:
+    """Tell whether a file is sent in one go, and nothing has to be looked at before."""
+    plain = item.mode == "send" and item.known is None and not item.stray
+    return plain and item.size <= THREAD_FROM and not plan.is_multipart(item.size)
 
 
 def _kind_of(error: Exception) -> FailureKind:

@@ -23,7 +23,7 @@ class EtagSum:
         self._filled = 0
         self._closed: list[bytes] = []
 
-    def update(self, data: bytes) -> None:
+    def update(self, data: bytes | memoryview) -> None:
         """Take the next piece."""
         view = memoryview(data)
         while view:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from async_s3_upload.text import printable
 from async_s3_upload.transfer import checksum, plan
-from async_s3_upload.transfer.budget import ByteBudget
+from async_s3_upload.transfer.buffers import Buffers
 from async_s3_upload.transfer.etag import joined_etag
 from async_s3_upload.transfer.messages import (
     Event,
@@ -28,7 +28,7 @@ from async_s3_upload.transfer.messages import (
 )
 from async_s3_upload.transfer.requests import Requests
 from async_s3_upload.transfer.retry import within
-from async_s3_upload.transfer.source import FileState, check_unchanged, read_range
+from async_s3_upload.transfer.source import FileState, check_unchanged, fill
 from async_s3_upload.transfer.store import AccessDenied, NoSuchUpload, ObjectInfo, Transient, UploadedPart
 
 log = logging.getLogger(__name__)
@@ -79,13 +79,13 @@ class MultipartSender:
     def __init__(
         self,
         requests: Requests,
-        memory: ByteBudget,
+        buffers: Buffers,
         emit: Callable[[Event], None],
         queue: Callable[[Callable[[], Awaitable[None]]], None],
         settle: Callable[[FileItem, Exception], None],
     ) -> None:
         self._requests = requests
-        self._memory = memory
+        self._buffers = buffers
         self._emit = emit
         self._queue = queue
         self._settle = settle
@@ -183,9 +183,9 @@ class MultipartSender:
 
     async def _put_part(self, upload: MultipartUpload, part: plan.Part) -> None:
         item = upload.item
-        async with self._memory.hold(part.length):
-            body = await read_range(item.path, upload.state, part.offset, part.length)
-            crc = checksum.as_header(checksum.crc_of(body)) if upload.with_checksum else None
+        async with self._buffers.lend(part.length) as body:
+            found = await fill(body, item.path, upload.state, part.offset)
+            crc = checksum.as_header(found) if upload.with_checksum else None
             etag = await self._requests.make(
                 f"PUT part {part.number} of {printable(item.key)}",
                 lambda _: self._requests.store.upload_part(

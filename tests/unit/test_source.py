@@ -10,8 +10,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from async_s3_upload.transfer import source
-from async_s3_upload.transfer.source import FileState, SourceError, check_unchanged, read_range, state_of
+from async_s3_upload.transfer import checksum, source
+from async_s3_upload.transfer.source import (
+    SLOW_READ_S,
+    FileState,
+    SmallFiles,
+    SourceError,
+    check_unchanged,
+    fill,
+    state_of,
+)
 
 CONTENT = bytes(range(256)) * 4
 
@@ -25,6 +33,22 @@ def path(tmp_path: Path) -> str:
 
 def open_files() -> int:
     return len(os.listdir("/proc/self/fd"))
+
+
+async def read_range(path: str, expected: FileState, offset: int, length: int) -> bytes:
+    """Read into a buffer, as parts are read; the sum has to be that of the bytes."""
+    buffer = bytearray(length)
+    crc = await fill(memoryview(buffer), path, expected, offset)
+    assert crc == checksum.crc_of(buffer)
+    return bytes(buffer)
+
+
+async def read_small(path: str, state: FileState | None = None) -> bytes:
+    """Read as small files are read: whole, in the state they were planned in."""
+    state = state or state_of(path)
+    found = await SmallFiles().read(path, (state.size, state.mtime_ns, state.inode))
+    assert (found.state, found.crc) == (state, checksum.crc_of(found.body))
+    return found.body
 
 
 def test_the_state_of_a_file_is_its_size_time_and_place(path: str) -> None:
@@ -61,22 +85,69 @@ async def test_only_large_ranges_are_read_in_a_thread(
     path: str, monkeypatch: pytest.MonkeyPatch, length: int, in_thread: bool
 ) -> None:
     readers: list[int] = []
-    real = os.pread
+    real = os.preadv
 
-    def pread(descriptor: int, count: int, offset: int) -> bytes:
+    def preadv(descriptor: int, views: list[memoryview], offset: int) -> int:
         readers.append(threading.get_ident())
-        return real(descriptor, count, offset)
+        return real(descriptor, views, offset)
 
     monkeypatch.setattr(source, "THREAD_FROM", 100)
-    monkeypatch.setattr(os, "pread", pread)
+    monkeypatch.setattr(os, "preadv", preadv)
     assert await read_range(path, state_of(path), 10, length) == CONTENT[10 : 10 + length]
     assert [reader != threading.get_ident() for reader in readers] == [in_thread]
 
 
 async def test_short_reads_are_put_together(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = os.pread
+    real, real_v = os.pread, os.preadv
     monkeypatch.setattr(os, "pread", lambda descriptor, count, offset: real(descriptor, min(count, 7), offset))
+    monkeypatch.setattr(os, "preadv", lambda descriptor, views, offset: real_v(descriptor, [views[0][:7]], offset))
     assert await read_range(path, state_of(path), 3, 1000) == CONTENT[3:1003]
+    assert await read_small(path) == CONTENT
+
+
+async def test_a_small_file_that_is_no_longer_as_planned_is_not_sent(path: str) -> None:
+    before = state_of(path)
+    assert await read_small(path) == CONTENT
+    with open(path, "ab") as file:
+        file.write(b"more")
+    with pytest.raises(SourceError, match="the file changed since the run was looked through"):
+        await read_small(path, before)
+
+
+async def test_a_small_file_truncated_while_it_is_read_is_not_sent(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "pread", lambda descriptor, count, offset: CONTENT[:100])
+    monkeypatch.setattr(os, "preadv", lambda descriptor, views, offset: 0)
+    with pytest.raises(SourceError, match=r"truncated while it was being uploaded \(924 bytes short\)"):
+        await read_small(path)
+
+
+async def test_small_files_are_read_in_threads_while_the_file_system_is_slow(
+    path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    readers: list[bool] = []
+    real = os.pread
+
+    def pread(descriptor: int, count: int, offset: int) -> bytes:
+        readers.append(threading.current_thread() is not threading.main_thread())
+        return real(descriptor, count, offset)
+
+    monkeypatch.setattr(os, "pread", pread)
+    now, step = 0.0, 0.0
+
+    def clock() -> float:
+        nonlocal now
+        now += step
+        return now
+
+    files = SmallFiles(clock)
+    state = state_of(path)
+    for seconds in (SLOW_READ_S / 2, 100 * SLOW_READ_S, SLOW_READ_S / 2):
+        step = seconds
+        for _ in range(200):
+            await files.read(path, (state.size, state.mtime_ns, state.inode))
+    assert not any(readers[:200]), "a fast file system costs no hop"
+    assert all(readers[201:400])
+    assert not any(readers[-50:]), "it became fast again"
 
 
 async def test_a_file_shorter_than_expected_is_not_sent(path: str) -> None:
@@ -142,6 +213,9 @@ async def test_an_error_of_the_disk_is_a_reason(path: str, monkeypatch: pytest.M
         raise OSError(5, "Input/output error")
 
     monkeypatch.setattr(os, "pread", broken)
+    monkeypatch.setattr(os, "preadv", broken)
+    with pytest.raises(SourceError, match="the file cannot be read: Input/output error"):
+        await read_small(path)
     with pytest.raises(SourceError, match="the file cannot be read: Input/output error"):
         await read_range(path, state_of(path), 0, 10)
 

@@ -147,7 +147,7 @@ class LeanStore(AiobotocoreStore):
     async def _signer_for(self, route: Route) -> Signer:
         """Return the signer with the credentials of now: aiobotocore's provider refreshes those that end soon."""
         frozen = await self._credentials.get_frozen_credentials()
-        if frozen is not self._frozen:
+        if frozen != self._frozen:
             self._frozen = frozen
             self._keys = Keys(frozen.access_key, frozen.secret_key, frozen.token or None)
             self._signers.clear()
