@@ -18,6 +18,7 @@ from async_s3_upload.config_values import (
     Regex,
     Webhook,
     account_number,
+    byte_count,
     check_bucket_name,
     check_remote_path,
     empty_is_none,
@@ -32,6 +33,9 @@ DEFAULT_LOG_DIR = "/var/log/s3_upload"
 DEFAULT_MAX_AGE_HOURS = 72.0
 DEFAULT_CONCURRENCY = 16
 KIB = 1024
+MIB = 1024 * KIB
+LEAST_MEMORY = 16 * MIB
+"""What the largest single PUT takes."""
 
 StorageClass = Literal[
     "STANDARD",
@@ -116,6 +120,10 @@ class Config(ObjectProperties):
     """Told of successes; falls back on the other."""
     slack_alert_webhook: Annotated[Webhook, Field(repr=False)] = None
     """Told of failures; falls back on the other."""
+    memory_per_core: Annotated[int, BeforeValidator(byte_count), Field(ge=LEAST_MEMORY)] = 64 * MIB
+    """Most memory for file contents per worker process, as a number of bytes or as text such as ``"64 MiB"``."""
+    transport: Literal["lean", "aiobotocore"] = "lean"
+    """What carries the bytes to S3: connections of our own, or aiobotocore, which is slower and takes more memory."""
     checksum: Literal["crc64nvme", "none"] = "crc64nvme"
     """Checksum sent with each object; ``none`` for servers that cannot take one."""
     verify_after_upload: bool = True

@@ -135,3 +135,16 @@ def account_number(text: str) -> str:
     if not re.fullmatch(r"[0-9]{12}", text):
         raise problem(f'must be the 12 digits of an AWS account, not "{text}"')
     return text
+
+
+_BYTES = {"": 1, "b": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 2**10, "mi": 2**20, "gi": 2**30}
+
+
+def byte_count(value: object) -> object:
+    """Return the bytes that a text such as ``"64 MiB"`` or ``"64MB"`` says; what is no text as it is."""
+    if not isinstance(value, str):
+        return value
+    found = re.fullmatch(r"\s*(\d{1,15}(?:\.\d{1,6})?)\s*([kmg]i?)?(b)?\s*", value, re.IGNORECASE | re.ASCII)
+    if found is None:
+        raise problem(f'must be a number of bytes or a size such as "64 MiB", not "{printable(value)}"')
+    return int(float(found[1]) * _BYTES[(found[2] or "").lower()])

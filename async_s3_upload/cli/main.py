@@ -100,6 +100,10 @@ def upload(
         Literal["crc64nvme", "none"],
         typer.Option("--checksum", help="Checksum sent with each object; none for servers that cannot take it."),
     ] = "crc64nvme",
+    transport: Annotated[
+        Literal["lean", "aiobotocore"],
+        typer.Option("--transport", help="What carries the bytes to S3; lean is the faster one."),
+    ] = "lean",
     exclude: Annotated[
         list[str] | None,
         typer.Option("--exclude", metavar="REGEX", help="Leave files out whose full path matches. Repeatable."),
@@ -150,6 +154,7 @@ def upload(
             endpoint_url=endpoint_url,
             profile=profile,
             region=region,
+            transport=transport,
         )
         report = run_upload(request, os.environ, dry_run=dry_run)
     _finish(report, as_json=as_json, dry_run=dry_run)

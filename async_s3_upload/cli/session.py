@@ -49,6 +49,7 @@ def resources_of(
     available = available_cores()
     limits = Limits(
         concurrency=concurrency or config.max_threads,
+        memory_bytes=config.memory_per_core,
         request_base_s=config.request_timeout,
         min_rate=config.min_rate,
         checksum=checksum or config.checksum,
@@ -95,6 +96,7 @@ def access_for(
         use_accelerate_endpoint=config.use_accelerate_endpoint,
         use_dualstack_endpoint=config.use_dualstack_endpoint,
         addressing_style=config.addressing_style,
+        transport=config.transport,
     )
 
 

@@ -7,7 +7,7 @@ import logging
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from async_s3_upload.cli.logs import console_log, file_log, prepare_log_dir
 from async_s3_upload.cli.report import Report, RunRow
@@ -29,6 +29,7 @@ from async_s3_upload.runs.selection import Reason
 from async_s3_upload.state.run_logs import Identity, RunLogs
 from async_s3_upload.text import printable
 from async_s3_upload.transfer.access import choose_access
+from async_s3_upload.transfer.messages import Transport
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +47,7 @@ class UploadRequest:
     endpoint_url: str | None
     profile: str | None
     region: str | None
+    transport: Transport
 
 
 def run_folder_path(local_path: str) -> str:
@@ -184,9 +186,10 @@ class _Command:
 
     async def _check_access(self) -> None:
         request = self._request
-        self._access = choose_access(
+        access = choose_access(
             self._environ, profile=request.profile, endpoint_url=request.endpoint_url, region=request.region
         )
+        self._access = replace(access, transport=request.transport)
         await require_buckets(self._access, [request.bucket])
 
     async def _upload(self) -> None:

@@ -215,6 +215,13 @@ def test_all_problems_are_listed_at_once_each_with_its_place(path: Path) -> None
         ({"max_threads": 1.5}, "max_threads: must be a whole number, not 1.5"),
         ({"max_threads": 1025}, "max_threads: must be at most 1024"),
         ({"max_threads": None}, "max_threads: must be a whole number, not null"),
+        ({"memory_per_core": "1 MiB"}, "memory_per_core: must be at least 16777216"),
+        (
+            {"memory_per_core": "much"},
+            'memory_per_core: must be a number of bytes or a size such as "64 MiB", not "much"',
+        ),
+        ({"memory_per_core": 6.4e7}, "memory_per_core: must be a whole number, not 64000000.0"),
+        ({"transport": "carrier pigeon"}, "transport: must be 'lean' or 'aiobotocore'"),
         ({"max_age": "72"}, "max_age: must be a number, not text"),
         ({"max_age": 0}, "max_age: must be more than 0"),
         ({"max_age": float("inf")}, "max_age: must be a finite number, not inf"),
@@ -353,6 +360,20 @@ def test_remote_paths_are_given_back(remote_path: str) -> None:
 def test_what_can_start_no_key_is_a_value_error(remote_path: str) -> None:
     with pytest.raises(ValueError, match=r"must|holds"):
         check_remote_path(remote_path)
+
+
+@pytest.mark.parametrize(
+    ("value", "found"),
+    [
+        ("64 MiB", 64 << 20),
+        ("64mib", 64 << 20),
+        ("0.5GB", 500_000_000),
+        (20_000_000, 20_000_000),
+        ("20000000", 20_000_000),
+    ],
+)
+def test_memory_is_bytes_or_a_size_in_words(path: Path, value: object, found: int) -> None:
+    assert read(path, {"memory_per_core": value, "monitor": [SECTION]}).memory_per_core == found
 
 
 def test_a_key_with_a_line_break_stays_on_the_line_of_its_problem(path: Path) -> None:
