@@ -1,7 +1,6 @@
 """Connections of the lean path against servers that answer early, late, oddly, or not at all."""
 
 import asyncio
-import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -12,6 +11,7 @@ from async_s3_upload.transfer.lean import pool as pool_module
 from async_s3_upload.transfer.lean.connection import ANSWER_MAX, JOINED_MAX, SLICE, Answer, ConnectionLost
 from async_s3_upload.transfer.lean.pool import ConnectionPool
 from async_s3_upload.transfer.lean.route import Origin
+from tests.support.raw_server import raw_server
 
 OK = b'HTTP/1.1 200 OK\r\nETag: "e"\r\nContent-Length: 0\r\n\r\n'
 Handler = Callable[["Served"], Awaitable[None]]
@@ -49,16 +49,10 @@ async def serving(*handlers: Handler) -> AsyncIterator[tuple[ConnectionPool, lis
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         one = Served(reader, writer)
         served.append(one)
-        try:
-            await handlers[min(len(served), len(handlers)) - 1](one)
-        except (asyncio.IncompleteReadError, ConnectionError):
-            pass
-        finally:
-            writer.close()
+        await handlers[min(len(served), len(handlers)) - 1](one)
 
-    async with await asyncio.start_server(handle, "127.0.0.1", 0, family=socket.AF_INET) as server:
-        origin = Origin(False, "127.0.0.1", server.sockets[0].getsockname()[1])
-        pool = ConnectionPool(origin, ssl.create_default_context)
+    async with raw_server(handle) as port:
+        pool = ConnectionPool(Origin(False, "127.0.0.1", port), ssl.create_default_context)
         try:
             async with asyncio.timeout(30):
                 yield pool, served
