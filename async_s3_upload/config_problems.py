@@ -7,6 +7,8 @@ from collections.abc import Callable, Collection, Sequence
 
 from pydantic_core import ErrorDetails
 
+from async_s3_upload.text import one_line
+
 Known = Callable[[Sequence[int | str]], Collection[str]]
 """Gives the keys that are known at the place of an unknown one."""
 
@@ -19,7 +21,7 @@ def place(loc: Sequence[int | str]) -> str:
             text += f"[{step}]"
         else:
             text += f".{step}" if text else step
-    return text
+    return one_line(text)
 
 
 def json_type(value: object) -> str:

@@ -380,3 +380,7 @@ def test_whatever_json_says_each_problem_has_its_place(
             place = re.match(r".+?(?=: )", problem)
             assert place, problem
             assert re.split(r"[.\[]", place[0])[0] in {*data, "monitor"}
+
+
+def test_a_place_is_one_line_whatever_a_key_holds(path: Path) -> None:
+    assert problems(path, section(metadata={"a\nb": None})) == ["monitor[0].metadata.a\\x0ab: must be text, not null"]
