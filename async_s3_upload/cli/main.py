@@ -100,6 +100,15 @@ def upload(
         Literal["crc64nvme", "none"],
         typer.Option("--checksum", help="Checksum sent with each object; none for servers that cannot take it."),
     ] = "crc64nvme",
+    max_bandwidth: Annotated[
+        str | None,
+        typer.Option(
+            "--max-bandwidth",
+            metavar="RATE",
+            help="Most bytes a second of all workers together, such as 50MB/s.",
+            show_default="unlimited",
+        ),
+    ] = None,
     exclude: Annotated[
         list[str] | None,
         typer.Option("--exclude", metavar="REGEX", help="Leave files out whose full path matches. Repeatable."),
@@ -127,6 +136,7 @@ def upload(
         UploadRequest,
         checked_destination,
         compiled,
+        limited_to,
         run_folder_path,
         run_upload,
     )
@@ -146,6 +156,7 @@ def upload(
                 Limits(concurrency=concurrency, checksum=checksum),
                 os.path.abspath(log_dir) if log_dir else state_folder(),
                 logging.INFO,
+                bandwidth=limited_to(max_bandwidth),
             ),
             endpoint_url=endpoint_url,
             profile=profile,

@@ -26,6 +26,7 @@ from async_s3_upload.transfer.messages import (
     ObjectSettings,
 )
 from async_s3_upload.transfer.multipart import MultipartSender
+from async_s3_upload.transfer.pacer import Pacer
 from async_s3_upload.transfer.requests import Requests
 from async_s3_upload.transfer.retry import RetryPolicy
 from async_s3_upload.transfer.source import (
@@ -59,6 +60,7 @@ class Engine:
         limits: Limits,
         emit: Callable[[Event], None],
         retry: RetryPolicy | None = None,
+        pacer: Pacer | None = None,
     ) -> None:
         self._store = store
         self._limits = limits
@@ -69,7 +71,7 @@ class Engine:
         self._closed = False
         self._dropping = False
         self.memory = ByteBudget(limits.memory_bytes)
-        self.requests = Requests(store, limits, retry)
+        self.requests = Requests(store, limits, retry, pacer)
         self._comparer = Comparer(self.requests, self.memory)
         self._multipart = MultipartSender(self.requests, self.memory, emit, self._queue_part, self._fail)
 

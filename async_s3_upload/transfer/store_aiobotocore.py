@@ -15,6 +15,7 @@ from botocore.exceptions import NoCredentialsError, NoRegionError
 from botocore.handlers import add_expect_header
 
 from async_s3_upload import __version__
+from async_s3_upload.transfer.bandwidth import Pace
 from async_s3_upload.transfer.messages import AwsAccess, ObjectSettings
 from async_s3_upload.transfer.store import (
     AccessDenied,
@@ -43,8 +44,11 @@ class AiobotocoreStore:
     practice: the engine limits each request as a whole, which also covers stalls while sending.
     """
 
-    def __init__(self, access: AwsAccess, connections: int, page_limit_s: float = PAGE_LIMIT_S) -> None:
-        """Take ``connections`` as the most requests that will be in flight."""
+    def __init__(
+        self, access: AwsAccess, connections: int, page_limit_s: float = PAGE_LIMIT_S, pace: Pace | None = None
+    ) -> None:
+        """Take ``connections`` as the most requests that will be in flight; ``pace`` is awaited before each body."""
+        self._pace = pace
         self._page_limit_s = page_limit_s
         self._access = access
         self._connections = connections
@@ -151,6 +155,8 @@ class AiobotocoreStore:
     ) -> str:
         """PUT the object."""
         options = object_options(settings) | _checksum(crc64nvme)
+        if self._pace is not None:
+            await self._pace(len(body))
         with self._translated():
             answer = await self._client.put_object(Bucket=bucket, Key=key, Body=body, **options)
             return _etag(answer)
@@ -168,6 +174,8 @@ class AiobotocoreStore:
         self, bucket: str, key: str, upload_id: str, number: int, body: bytes, crc64nvme: str | None
     ) -> str:
         """PUT one part."""
+        if self._pace is not None:
+            await self._pace(len(body))
         with self._translated():
             answer = await self._client.upload_part(
                 Bucket=bucket,
