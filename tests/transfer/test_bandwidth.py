@@ -8,7 +8,7 @@ from functools import partial
 from itertools import accumulate
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from async_s3_upload.timetable import Timetable, Window
@@ -19,6 +19,8 @@ from tests.faults.warp import WarpLoop
 
 MB = 10**6
 WINDOW_S = 10.0
+NO_SHRINKING = (Phase.explicit, Phase.reuse, Phase.generate)
+"""For what takes so long that shrinking a failure would outlast the time limit of a test."""
 
 
 class Line:
@@ -129,7 +131,7 @@ def test_in_any_ten_seconds_no_more_than_the_rate_is_lent_and_nearly_all_of_it_w
     assert min(windows(lent, begin + 1, now)) >= (0.95 * rate - 10 * steady) * WINDOW_S
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10, deadline=None, phases=NO_SHRINKING)
 @given(
     workers=st.integers(1, 16),
     share=st.integers(2 * MB, 20 * MB),
@@ -158,7 +160,7 @@ def test_all_workers_together_send_at_the_rate_with_few_messages(
     in_virtual_time(main)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15, deadline=None, phases=NO_SHRINKING)
 @given(
     rate=st.integers(20 * MB, 200 * MB), pauses=st.lists(st.sampled_from([0.0, 0.05, 0.25, 0.4, 1.5, 3.0]), min_size=4)
 )
