@@ -23,11 +23,15 @@ from async_s3_upload.config_values import (
     check_remote_path,
     empty_is_none,
     level_number,
+    most_rate,
     none_is_empty,
     object_tags,
     user_metadata,
+    window_rate,
+    window_times,
 )
 from async_s3_upload.errors import ConfigError
+from async_s3_upload.timetable import Timetable, timetable_of
 
 DEFAULT_LOG_DIR = "/var/log/s3_upload"
 DEFAULT_MAX_AGE_HOURS = 72.0
@@ -134,6 +138,12 @@ class Config(ObjectProperties):
     """Bytes per second that a request must reach before it counts as stalled and is tried again."""
     give_up_after_minutes: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 10.0
     """Stop for this time (exit 3) when nothing at all succeeded for so long."""
+    max_bandwidth: Annotated[float | None, BeforeValidator(most_rate)] = None
+    """Most bytes a second of all workers together, at times that no window of ``bandwidth_timetable`` covers."""
+    bandwidth_timetable: Annotated[
+        dict[str, Annotated[float | None, BeforeValidator(window_rate)]], AfterValidator(window_times)
+    ] = {}
+    """The same for times of the day, by the local clock."""
     abort_stale_uploads_days: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     """Abort multipart uploads under our prefixes that are older and that nothing will go on with; unset: never."""
     use_accelerate_endpoint: bool = False
@@ -154,6 +164,11 @@ class Config(ObjectProperties):
     def alert_webhook(self) -> str | None:
         """Webhook for failures, or None."""
         return self.slack_alert_webhook or self.slack_log_webhook
+
+    @property
+    def bandwidth(self) -> Timetable | None:
+        """Bytes a second by the time of the day, None where they are never limited."""
+        return timetable_of(self.max_bandwidth, self.bandwidth_timetable)
 
     def object_properties(self, section: MonitorSection) -> ObjectProperties:
         """Return the properties for objects of a section: its own, else those given for all."""

@@ -10,7 +10,9 @@ from typing import Annotated
 from pydantic import AfterValidator, BeforeValidator
 from pydantic_core import PydanticCustomError
 
+from async_s3_upload.config_problems import json_type
 from async_s3_upload.text import printable
+from async_s3_upload.timetable import rate_of, window_problems
 
 
 def problem(text: str) -> PydanticCustomError:
@@ -103,6 +105,28 @@ def level_number(value: object) -> object:
     elif isinstance(value, int) and not isinstance(value, bool) and value >= 0:
         return value
     raise problem(f"must be a level's name (DEBUG, INFO, WARNING, ERROR, CRITICAL) or its number, not {value!r}")
+
+
+def most_rate(value: object) -> float | None:
+    """Return the bytes a second that a text stands for; None is without a limit."""
+    return None if value is None else window_rate(value)
+
+
+def window_rate(value: object) -> float | None:
+    """Return the same where null says nothing."""
+    if not isinstance(value, str):
+        raise problem(f'must be text such as "400MB/s" or "unlimited", not {json_type(value)}')
+    try:
+        return rate_of(value)
+    except ValueError as error:
+        raise problem(str(error)) from error
+
+
+def window_times(windows: dict[str, float | None]) -> dict[str, float | None]:
+    """Return the windows where each is a time of the day and no two overlap."""
+    if problems := list(window_problems(windows)):
+        raise problem("; ".join(problems))
+    return windows
 
 
 AbsolutePath = Annotated[str, AfterValidator(_absolute)]

@@ -100,6 +100,15 @@ def upload(
         Literal["crc64nvme", "none"],
         typer.Option("--checksum", help="Checksum sent with each object; none for servers that cannot take it."),
     ] = "crc64nvme",
+    max_bandwidth: Annotated[
+        str | None,
+        typer.Option(
+            "--max-bandwidth",
+            metavar="RATE",
+            help="Most bytes a second of all workers together, such as 50MB/s.",
+            show_default="unlimited",
+        ),
+    ] = None,
     transport: Annotated[
         Literal["lean", "aiobotocore"],
         typer.Option("--transport", help="What carries the bytes to S3; lean is the faster one."),
@@ -131,6 +140,7 @@ def upload(
         UploadRequest,
         checked_destination,
         compiled,
+        limited_to,
         run_folder_path,
         run_upload,
     )
@@ -150,6 +160,7 @@ def upload(
                 Limits(concurrency=concurrency, checksum=checksum),
                 os.path.abspath(log_dir) if log_dir else state_folder(),
                 logging.INFO,
+                bandwidth=limited_to(max_bandwidth),
             ),
             endpoint_url=endpoint_url,
             profile=profile,

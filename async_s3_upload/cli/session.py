@@ -15,6 +15,7 @@ from async_s3_upload.errors import AwsAccessError, Interrupted, UploadError
 from async_s3_upload.notify import slack
 from async_s3_upload.state.run_logs import RunLogs
 from async_s3_upload.text import plural, printable
+from async_s3_upload.timetable import Timetable
 from async_s3_upload.transfer.access import choose_access
 from async_s3_upload.transfer.coordinator import GIVE_UP_S, Coordinator
 from async_s3_upload.transfer.cores import available_cores
@@ -35,6 +36,7 @@ class Resources:
     log_level: int
     verify: bool = True
     give_up_s: float = GIVE_UP_S
+    bandwidth: Timetable | None = None
 
 
 def resources_of(
@@ -61,6 +63,7 @@ def resources_of(
         config.log_level,
         config.verify_after_upload,
         config.give_up_after_minutes * 60,
+        config.bandwidth,
     )
 
 
@@ -138,7 +141,9 @@ async def upload_all(
     Raises:
         UploadError: the command cannot go on; Interrupted after a signal. The state is kept.
     """
-    settings = WorkerSettings(access, resources.limits, resources.log_level)
+    settings = WorkerSettings(access, resources.limits, resources.log_level, resources.bandwidth)
+    if resources.bandwidth is not None:
+        log.info("bandwidth is limited: %s", resources.bandwidth)
     async with (
         control_store(access, 2 * resources.limits.request_base_s) as control,
         Coordinator(settings, resources.cores, resources.give_up_s) as coordinator,

@@ -28,6 +28,7 @@ from async_s3_upload.runs.completion import RUN_INFO, TERMINATION_FILES, look_at
 from async_s3_upload.runs.selection import Reason
 from async_s3_upload.state.run_logs import Identity, RunLogs
 from async_s3_upload.text import printable
+from async_s3_upload.timetable import Timetable, rate_of, timetable_of
 from async_s3_upload.transfer.access import choose_access
 from async_s3_upload.transfer.messages import Transport
 
@@ -104,6 +105,18 @@ def compiled(patterns: Sequence[str]) -> list[re.Pattern[str]]:
     if problems:
         raise UsageError("\n".join(problems))
     return found
+
+
+def limited_to(max_bandwidth: str | None) -> Timetable | None:
+    """Return what ``--max-bandwidth`` stands for, None without a limit.
+
+    Raises:
+        UsageError: it is no rate.
+    """
+    try:
+        return timetable_of(rate_of(max_bandwidth), {}) if max_bandwidth is not None else None
+    except ValueError as error:
+        raise UsageError(f"--max-bandwidth: {error}") from error
 
 
 def run_upload(request: UploadRequest, environ: Mapping[str, str], *, dry_run: bool) -> Report:

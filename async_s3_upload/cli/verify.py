@@ -92,7 +92,7 @@ class _Command:
         )
         buckets = sorted({target.identity.bucket for target in targets})
         await require_buckets(access, buckets, resources.limits.request_base_s)
-        settings = WorkerSettings(access, resources.limits, resources.log_level)
+        settings = WorkerSettings(access, resources.limits, resources.log_level, resources.bandwidth)
         async with (
             control_store(access, 2 * resources.limits.request_base_s) as control,
             Coordinator(settings, resources.cores, resources.give_up_s) as coordinator,

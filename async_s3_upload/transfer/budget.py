@@ -32,6 +32,11 @@ class ByteBudget:
             self._used -= share
             self._wake()
 
+    def resize(self, total: int) -> None:
+        """Give out at most ``total`` from now on; what is out stays out."""
+        self._total = total
+        self._wake()
+
     async def _take(self, share: int) -> None:
         if not self._waiting and self._used + share <= self._total:
             self._grant(share)
@@ -53,7 +58,8 @@ class ByteBudget:
     def _wake(self) -> None:
         while self._waiting:
             share, turn = self._waiting[0]
-            if not turn.cancelled() and self._used + share > self._total:
+            # what is more than a total that has shrunk meanwhile gets the whole alone
+            if not turn.cancelled() and self._used and self._used + share > self._total:
                 break
             self._waiting.popleft()
             if not turn.cancelled():  # its task may have been cancelled in this very moment and not run since

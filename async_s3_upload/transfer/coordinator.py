@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Self
 
 from async_s3_upload.errors import AwsAccessError, WorkersError
+from async_s3_upload.transfer.bandwidth import patience_s
 from async_s3_upload.transfer.doom import RIGHT_TO_PUT, RIGHT_TO_READ, DoomWatch
 from async_s3_upload.transfer.messages import (
     CannotStart,
@@ -77,10 +78,10 @@ class Coordinator:
     """
 
     def __init__(self, settings: WorkerSettings, cores: int, give_up_s: float = GIVE_UP_S) -> None:
-        """Give up when nothing at all succeeds for ``give_up_s`` seconds."""
+        """Give up when nothing at all succeeds for ``give_up_s`` seconds, and the time that a low bandwidth takes."""
         self._settings = settings
         self._cores = cores
-        self._give_up_s = give_up_s
+        self._give_up_s = give_up_s + patience_s(settings, cores)
         self._pool = WorkerPool(settings)
         self._stopping = asyncio.Event()
         self._queue: deque[FileItem] = deque()

@@ -28,6 +28,7 @@ from async_s3_upload.transfer.messages import (
     ObjectSettings,
 )
 from async_s3_upload.transfer.multipart import MultipartSender
+from async_s3_upload.transfer.pacer import Pacer
 from async_s3_upload.transfer.requests import Requests
 from async_s3_upload.transfer.retry import RetryPolicy
 from async_s3_upload.transfer.source import (
@@ -65,6 +66,7 @@ class Engine:
         limits: Limits,
         emit: Callable[[Event], None],
         retry: RetryPolicy | None = None,
+        pacer: Pacer | None = None,
     ) -> None:
         self._store = store
         self._limits = limits
@@ -77,7 +79,7 @@ class Engine:
         self.memory = ByteBudget(limits.memory_bytes)
         self.buffers = Buffers(self.memory, limits.memory_bytes)
         self._small_files = SmallFiles()
-        self.requests = Requests(store, limits, retry)
+        self.requests = Requests(store, limits, retry, pacer)
         self._comparer = Comparer(self.requests, self.buffers)
         self._multipart = MultipartSender(self.requests, self.buffers, emit, self._queue_part, self._fail)
 

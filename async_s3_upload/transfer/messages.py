@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from async_s3_upload.timetable import Timetable
+
 Checksum = Literal["crc64nvme", "none"]
 Transport = Literal["lean", "aiobotocore"]
 """What carries the bytes of PUTs: connections of ours, or aiobotocore; all other requests are aiobotocore's."""
@@ -106,6 +108,24 @@ class Stop:
 
 
 @dataclass(frozen=True, slots=True)
+class BandwidthWanted:
+    """A worker whose bytes wait asks to be lent some; ``back`` bytes of what it was lent before have lapsed."""
+
+    back: float
+
+
+@dataclass(frozen=True, slots=True)
+class BandwidthGrant:
+    """The answer: ``size`` bytes may go, out of ``rate`` bytes a second that are this worker's share.
+
+    Both are None while nothing is limited.
+    """
+
+    size: int | None
+    rate: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class FileDone:
     """A file is in S3. ``size`` and ``mtime_ns`` are those of the bytes sent; ``crc64nvme`` is base64 or None.
 
@@ -200,7 +220,7 @@ class Events:
     events: tuple[Event, ...]
 
 
-ToWorker = Share | Stop
+ToWorker = Share | Stop | BandwidthGrant
 FromWorker = Ready | CannotStart | Events
 
 
@@ -238,8 +258,9 @@ class AwsAccess:
 
 @dataclass(frozen=True, slots=True)
 class WorkerSettings:
-    """All that a worker process is told at its start."""
+    """All that a worker process is told at its start; ``bandwidth`` is None where it is never limited."""
 
     access: AwsAccess
     limits: Limits
     log_level: int
+    bandwidth: Timetable | None = None

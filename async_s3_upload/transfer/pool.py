@@ -12,7 +12,17 @@ from multiprocessing import resource_tracker
 from typing import TYPE_CHECKING, Any
 
 from async_s3_upload.errors import WorkersError
-from async_s3_upload.transfer.messages import FileItem, FromWorker, Share, Stop, ToWorker, WorkerSettings
+from async_s3_upload.transfer.bandwidth import Lender
+from async_s3_upload.transfer.messages import (
+    BandwidthGrant,
+    BandwidthWanted,
+    FileItem,
+    FromWorker,
+    Share,
+    Stop,
+    ToWorker,
+    WorkerSettings,
+)
 from async_s3_upload.transfer.worker import worker_main
 
 if TYPE_CHECKING:
@@ -57,6 +67,10 @@ class WorkerHandle:
             self.suspect = None
         return item
 
+    def lend(self, grant: BandwidthGrant) -> None:
+        """Answer a worker that asked for bandwidth."""
+        self._outbox.put(grant)
+
     def stop(self, grace_s: float) -> None:
         """Ask the worker to leave."""
         self._outbox.put(Stop(grace_s))
@@ -86,6 +100,7 @@ class WorkerPool:
     def __init__(self, settings: WorkerSettings) -> None:
         self._settings = settings
         self._context = multiprocessing.get_context("spawn")
+        self._lender = Lender(settings.bandwidth, WorkerHandle.lend) if settings.bandwidth is not None else None
         self.workers: list[WorkerHandle] = []
         self.messages: asyncio.Queue[tuple[WorkerHandle, FromWorker | None]] = asyncio.Queue()
 
@@ -120,7 +135,11 @@ class WorkerPool:
     def _receive(self, worker: WorkerHandle) -> None:
         try:
             while worker.pipe.poll():
-                self.messages.put_nowait((worker, worker.pipe.recv()))
+                message = worker.pipe.recv()
+                if isinstance(message, BandwidthWanted) and self._lender is not None:
+                    self._lender.asked(worker, message)  # at once, also while the coordinator only waits for the end
+                else:
+                    self.messages.put_nowait((worker, message))
         except (EOFError, OSError):
             asyncio.get_running_loop().remove_reader(worker.pipe.fileno())
             self.messages.put_nowait((worker, None))

@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from async_s3_upload.transfer.gate import AdaptiveGate
 from async_s3_upload.transfer.messages import Limits
+from async_s3_upload.transfer.pacer import Pacer
 from async_s3_upload.transfer.retry import RetryPolicy, retrying, within
 from async_s3_upload.transfer.store import ObjectStore, Throttled, Transient
 
@@ -20,14 +21,20 @@ base limit, 10 minutes by default."""
 
 
 class Requests:
-    """Makes requests to one store; ``attempts`` counts them, retries included."""
+    """Makes requests to one store; ``attempts`` counts them, retries included.
 
-    def __init__(self, store: ObjectStore, limits: Limits, retry: RetryPolicy | None = None) -> None:
+    With a ``pacer`` those that carry bytes wait for its place before they begin.
+    """
+
+    def __init__(
+        self, store: ObjectStore, limits: Limits, retry: RetryPolicy | None = None, pacer: Pacer | None = None
+    ) -> None:
         self.store = store
         self.gate = AdaptiveGate(limits.concurrency)
         self.attempts = 0
         self.complete_limit_s = COMPLETE_TIMES * limits.request_base_s
         self._limits = limits
+        self._pacer = pacer
         self._retry = retry or RetryPolicy(attempts=limits.attempts)
 
     async def make(self, what: str, call: Callable[[int], Awaitable[T]], *, size: int = 0, limit_s: float = 0.0) -> T:
@@ -62,4 +69,12 @@ class Requests:
             # as text: whoever keeps the record must not keep the error, whose traceback holds the body
             log.log(level, "%s: attempt %d failed, trying again: %s", what, number, str(error))
 
-        return await retrying(self._retry, attempt, note)
+        if self._pacer is None or not size:
+            return await retrying(self._retry, attempt, note)
+        pacer = self._pacer
+
+        async def paced(number: int) -> T:
+            async with pacer.body(size):
+                return await attempt(number)
+
+        return await retrying(self._retry, paced, note)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TypeVar
 
 from async_s3_upload.transfer.store import Transient
 
 T = TypeVar("T")
+_limit: ContextVar[asyncio.Timeout | None] = ContextVar("limit of the request", default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +40,37 @@ async def within(limit_s: float, call: Awaitable[T]) -> T:
         Transient: there was no answer in time.
     """
     try:
-        async with asyncio.timeout(limit_s):
-            return await call
+        async with asyncio.timeout(limit_s) as limit:
+            before = _limit.set(limit)
+            try:
+                return await call
+            finally:
+                _limit.reset(before)
     except TimeoutError:
         raise Transient(f"no answer within {limit_s:.0f} s") from None
+
+
+@contextmanager
+def paused() -> Iterator[None]:
+    """Stop the clock of the surrounding ``within`` for the block, also in tasks that its call has started.
+
+    For waits that are not the server's.
+    """
+    limit = _limit.get()
+    end = limit.when() if limit is not None else None
+    if limit is None or end is None:
+        yield
+        return
+    loop = asyncio.get_running_loop()
+    left_s = end - loop.time()
+    # RuntimeError: the request has just ended, and with it its limit
+    with suppress(RuntimeError):
+        limit.reschedule(None)
+    try:
+        yield
+    finally:
+        with suppress(RuntimeError):
+            limit.reschedule(loop.time() + left_s)
 
 
 async def retrying(

@@ -5,7 +5,7 @@ Only implementations see errors of the libraries below; everybody else sees the 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Protocol, Self
@@ -15,8 +15,6 @@ from async_s3_upload.transfer.messages import ObjectSettings
 Body = bytes | bytearray | memoryview
 """Bytes to send. They must stay as they are until the call returns; after one that failed or was cancelled the
 buffer must not be used again, since a connection may still hold it."""
-Pace = Callable[[int], Awaitable[None]]
-"""Awaited with a number of bytes before these are sent: it waits until the bandwidth allows them."""
 
 
 class StoreError(Exception):

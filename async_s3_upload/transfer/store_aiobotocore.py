@@ -17,6 +17,7 @@ from botocore.exceptions import NoCredentialsError, NoRegionError
 from botocore.handlers import add_expect_header
 
 from async_s3_upload import __version__
+from async_s3_upload.transfer.bandwidth import Pace
 from async_s3_upload.transfer.messages import AwsAccess, ObjectSettings
 from async_s3_upload.transfer.store import (
     AccessDenied,
@@ -26,7 +27,6 @@ from async_s3_upload.transfer.store import (
     ListedUpload,
     NoSuchBucket,
     ObjectInfo,
-    Pace,
     UploadedPart,
 )
 from async_s3_upload.transfer.store_errors import translated
@@ -50,10 +50,7 @@ class AiobotocoreStore:
     def __init__(
         self, access: AwsAccess, connections: int, page_limit_s: float = PAGE_LIMIT_S, pace: Pace | None = None
     ) -> None:
-        """Take ``connections`` as the most requests that will be in flight.
-
-        ``pace`` is awaited with the number of bytes before they are sent.
-        """
+        """Take ``connections`` as the most requests that will be in flight; ``pace`` is awaited before each body."""
         self._page_limit_s = page_limit_s
         self._pace = pace
         self._access = access
@@ -169,6 +166,8 @@ class AiobotocoreStore:
     ) -> str:
         """PUT the object."""
         options = object_options(settings) | _checksum(crc64nvme)
+        if self._pace is not None:
+            await self._pace(len(body))
         with self._translated():
             answer = await self._client.put_object(Bucket=bucket, Key=key, Body=_whole(body), **options)
             return _etag(answer)
@@ -186,6 +185,8 @@ class AiobotocoreStore:
         self, bucket: str, key: str, upload_id: str, number: int, body: Body, crc64nvme: str | None
     ) -> str:
         """PUT one part."""
+        if self._pace is not None:
+            await self._pace(len(body))
         with self._translated():
             answer = await self._client.upload_part(
                 Bucket=bucket,

@@ -14,8 +14,11 @@ import signal
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
+from async_s3_upload.transfer.bandwidth import Pace
 from async_s3_upload.transfer.engine import Engine
 from async_s3_upload.transfer.messages import (
+    BandwidthGrant,
+    BandwidthWanted,
     CannotStart,
     Event,
     Events,
@@ -29,6 +32,7 @@ from async_s3_upload.transfer.messages import (
     UploadBegun,
     WorkerSettings,
 )
+from async_s3_upload.transfer.pacer import Pacer
 from async_s3_upload.transfer.store import ObjectStore, StoreError
 
 log = logging.getLogger(__name__)
@@ -42,18 +46,18 @@ if TYPE_CHECKING:
 
     Pipe = Connection[Any, Any]
 
-OpenStore = Callable[[WorkerSettings], ObjectStore]
+OpenStore = Callable[[WorkerSettings, Pace | None], ObjectStore]
 
 
-def open_store(settings: WorkerSettings) -> ObjectStore:
+def open_store(settings: WorkerSettings, pace: Pace | None) -> ObjectStore:
     """Return the store of real workers, not opened yet."""
     if settings.access.transport == "aiobotocore":
         from async_s3_upload.transfer.store_aiobotocore import AiobotocoreStore
 
-        return AiobotocoreStore(settings.access, settings.limits.concurrency)
+        return AiobotocoreStore(settings.access, settings.limits.concurrency, pace=pace)
     from async_s3_upload.transfer.lean.store import LeanStore
 
-    return LeanStore(settings.access, settings.limits.concurrency)
+    return LeanStore(settings.access, settings.limits.concurrency, pace=pace)
 
 
 def worker_main(pipe: Pipe, settings: WorkerSettings) -> None:
@@ -82,6 +86,7 @@ class Worker:
         self._pipe = pipe
         self._settings = settings
         self._open_store = open_store
+        self._pacer = Pacer(self._send) if settings.bandwidth is not None else None
         self._events: list[Event] = []
         self._stop: asyncio.Event
         self._grace_s = 0.0
@@ -94,14 +99,15 @@ class Worker:
         logger.setLevel(self._settings.log_level)
         logger.addHandler(_ToPipe(self._emit))
         try:
-            async with self._open_store(self._settings) as store:
+            pace = self._pacer.take if self._pacer is not None else None
+            async with self._open_store(self._settings, pace) as store:
                 await self._work(store)
         except StoreError as error:
             self._send(CannotStart(str(error)))
 
     async def _work(self, store: ObjectStore) -> None:
         loop = asyncio.get_running_loop()
-        self._engine = Engine(store, self._settings.limits, self._emit)
+        self._engine = Engine(store, self._settings.limits, self._emit, pacer=self._pacer)
         loop.add_reader(self._pipe.fileno(), self._receive)
         # uvloop makes it non-blocking: a message that has arrived in part, or a full pipe, would be an error then
         os.set_blocking(self._pipe.fileno(), True)
@@ -133,6 +139,9 @@ class Worker:
         if isinstance(message, Share):
             for item in message.items:
                 self._engine.submit(message.bucket, item, message.settings)
+        elif isinstance(message, BandwidthGrant):
+            if self._pacer is not None:
+                self._pacer.granted(message)
         elif isinstance(message, Stop):
             self._grace_s = message.grace_s
             self._stop.set()
@@ -153,7 +162,7 @@ class Worker:
             events, self._events = tuple(self._events), []
             self._send(Events(events))
 
-    def _send(self, message: FromWorker) -> None:
+    def _send(self, message: FromWorker | BandwidthWanted) -> None:
         try:
             self._pipe.send(message)
         except OSError:  # the coordinator is gone

@@ -6,7 +6,8 @@ import logging
 import pytest
 
 from async_s3_upload.transfer import gate as gating
-from async_s3_upload.transfer.messages import Limits
+from async_s3_upload.transfer.messages import BandwidthGrant, BandwidthWanted, Limits
+from async_s3_upload.transfer.pacer import Pacer
 from async_s3_upload.transfer.requests import Requests
 from async_s3_upload.transfer.retry import RetryPolicy
 from async_s3_upload.transfer.store import ExpiredCredentials, Rejected, Throttled, Transient
@@ -154,3 +155,50 @@ async def test_the_first_retry_is_told_quietly_the_next_ones_aloud(
         ("DEBUG", "PUT a: attempt 1 failed, trying again: scripted"),
         ("WARNING", "PUT a: attempt 2 failed, trying again: scripted"),
     ]
+
+
+async def test_waiting_for_bandwidth_is_no_stall_and_retries_are_paid_too(memory: MemoryStore) -> None:
+    asked = asyncio.Event()
+    pacer = Pacer(lambda _: asked.set())
+    requests = Requests(memory, Limits(request_base_s=0.05, min_rate=10**9), AT_ONCE, pacer)
+
+    async def call(number: int) -> str:
+        await pacer.take(1000)
+        if number == 1:
+            raise Transient("503")
+        return "done"
+
+    async with asyncio.timeout(DEADLINE_S), memory:
+        making = asyncio.create_task(requests.make("PUT", call, size=1000))
+        for attempt in (1, 2):
+            await asked.wait()
+            await asyncio.wait([making], timeout=0.3)  # several times the limit
+            assert (making.done(), requests.attempts) == (False, attempt)
+            asked.clear()
+            pacer.granted(BandwidthGrant(1000, 1000))
+        assert await making == "done"
+    assert requests.attempts == 2
+
+
+async def test_a_server_that_stalls_after_the_bytes_went_is_noticed(memory: MemoryStore) -> None:
+    def lend(_: BandwidthWanted) -> None:
+        asyncio.get_running_loop().call_soon(pacer.granted, BandwidthGrant(1000, 1000))
+
+    pacer = Pacer(lend)
+    requests = Requests(memory, Limits(request_base_s=0.05, min_rate=10**9), AT_ONCE, pacer)
+
+    async def call(_: int) -> None:
+        await pacer.take(1000)
+        await asyncio.Event().wait()
+
+    async with asyncio.timeout(DEADLINE_S), memory:
+        with pytest.raises(Transient, match="no answer within"):
+            await requests.make("PUT", call, size=1000)
+    assert requests.attempts == 4
+
+
+async def test_requests_without_a_body_do_not_wait_for_bandwidth(memory: MemoryStore) -> None:
+    pacer = Pacer(lambda _: None)  # nothing is ever lent
+    requests = Requests(memory, Limits(), AT_ONCE, pacer)
+    async with asyncio.timeout(DEADLINE_S), memory, pacer.body(10**9):
+        assert await requests.make("HEAD a", lambda _: memory.head(BUCKET, "a")) is None

@@ -5,6 +5,7 @@ import logging
 import multiprocessing
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -12,9 +13,13 @@ from typing import Any, TypeAlias
 import pytest
 import uvloop
 
+from async_s3_upload.timetable import Timetable
+from async_s3_upload.transfer.bandwidth import Pace
 from async_s3_upload.transfer.engine import Engine
 from async_s3_upload.transfer.messages import (
     AwsAccess,
+    BandwidthGrant,
+    BandwidthWanted,
     CannotStart,
     Events,
     FileDone,
@@ -27,7 +32,7 @@ from async_s3_upload.transfer.messages import (
     Stop,
     WorkerSettings,
 )
-from async_s3_upload.transfer.store import BadCredentials, ObjectStore
+from async_s3_upload.transfer.store import BadCredentials, Body, ObjectStore
 from async_s3_upload.transfer.worker import Worker
 from tests.contract.memory_store import MemoryStore
 from tests.contract.scripted_store import Hang, Rule, ScriptedStore
@@ -68,7 +73,7 @@ def events_in(messages: list[Any]) -> list[Any]:
 
 async def life(pipe: Pipe, store: ObjectStore) -> None:
     async with asyncio.timeout(20):
-        await Worker(pipe, SETTINGS, lambda _: store).run()
+        await Worker(pipe, SETTINGS, lambda _settings, _pace: store).run()
 
 
 async def test_it_says_ready_sends_its_share_and_tells_all_before_it_leaves(
@@ -129,7 +134,7 @@ def test_the_pipe_stays_blocking_under_uvloop_so_that_messages_in_pieces_are_no_
     pipes: tuple[Pipe, Pipe],
 ) -> None:
     ours, theirs = pipes
-    worker = Worker(theirs, SETTINGS, lambda _: MemoryStore())
+    worker = Worker(theirs, SETTINGS, lambda _settings, _pace: MemoryStore())
 
     async def life() -> None:
         running = asyncio.create_task(worker.run())
@@ -143,3 +148,55 @@ def test_the_pipe_stays_blocking_under_uvloop_so_that_messages_in_pieces_are_no_
             await running
 
     uvloop.run(life())
+
+
+async def test_a_worker_without_a_limit_never_paces(pipes: tuple[Pipe, Pipe]) -> None:
+    ours, theirs = pipes
+    paces: list[Pace | None] = []
+
+    def open_store(_: WorkerSettings, pace: Pace | None) -> ObjectStore:
+        paces.append(pace)
+        return MemoryStore()
+
+    ours.send(Stop(0.0))
+    async with asyncio.timeout(20):
+        await Worker(theirs, SETTINGS, open_store).run()
+    assert paces == [None]
+
+
+class PacedStore(MemoryStore):
+    """Asks for bandwidth before it stores."""
+
+    def __init__(self, pace: Pace | None) -> None:
+        super().__init__("runs")
+        assert pace is not None
+        self._pace = pace
+
+    async def put_object(
+        self, bucket: str, key: str, body: Body, crc64nvme: str | None, settings: ObjectSettings
+    ) -> str:
+        await self._pace(len(body))
+        return await super().put_object(bucket, key, body, crc64nvme, settings)
+
+
+@pytest.mark.parametrize("answered", [True, False], ids=["lent", "never lent, and told to stop"])
+async def test_bytes_wait_until_the_coordinator_lends_bandwidth(
+    pipes: tuple[Pipe, Pipe], tmp_path: Path, answered: bool
+) -> None:
+    ours, theirs = pipes
+    ours.send(Share("runs", (item_of(tmp_path / "a", 7),), SETTINGS_OF_OBJECTS))
+    worker = Worker(theirs, replace(SETTINGS, bandwidth=Timetable(1000)), lambda _, pace: PacedStore(pace))
+    async with asyncio.timeout(20):
+        running = asyncio.create_task(worker.run())
+        while not ours.poll():
+            await asyncio.sleep(0.005)
+        assert ours.recv() == Ready()
+        while not ours.poll():
+            await asyncio.sleep(0.005)
+        assert ours.recv() == BandwidthWanted(0)
+        if answered:
+            ours.send(BandwidthGrant(1000, 1000))
+        ours.send(Stop(20.0 if answered else 0.0))
+        await running
+    done = [event.number for event in events_in(said(ours)) if isinstance(event, FileDone)]
+    assert done == ([7] if answered else [])

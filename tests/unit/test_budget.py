@@ -188,3 +188,19 @@ def test_never_more_than_the_total_is_out_and_everything_comes_back(
         assert budget.peak <= total
 
     asyncio.run(all_of_them())
+
+
+async def test_a_total_that_shrinks_holds_for_who_comes_next_and_one_that_grows_lets_more_in() -> None:
+    budget = ByteBudget(10)
+    first, second, third = (Holder(budget, size) for size in (10, 10, 1))
+    await asyncio.sleep(0)
+    assert [holder.has for holder in (first, second, third)] == [True, False, False]
+    budget.resize(5)
+    await first.let_go()
+    await asyncio.sleep(0)
+    assert [holder.has for holder in (second, third)] == [True, False], "what is more than all gets all, alone"
+    budget.resize(11)
+    await asyncio.sleep(0)
+    assert third.has
+    await second.let_go()
+    await third.let_go()

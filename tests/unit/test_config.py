@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from async_s3_upload.config import Config, MonitorSection, read_config
 from async_s3_upload.config_values import check_bucket_name, check_remote_path
 from async_s3_upload.errors import ConfigError
+from async_s3_upload.timetable import Timetable, Window
 
 SECTION = {"monitored_directories": ["/seq/1"], "bucket": "bucket-a", "remote_path": "/"}
 EXAMPLE = Path(__file__).parents[2] / "example_config.json"
@@ -407,3 +408,54 @@ def test_whatever_json_says_each_problem_has_its_place(
             place = re.match(r".+?(?=: )", problem)
             assert place, problem
             assert re.split(r"[.\[]", place[0])[0] in {*data, "monitor"}
+
+
+def test_bandwidth_is_unlimited_unless_said_otherwise(path: Path) -> None:
+    assert read(path, config()).bandwidth is None
+    assert read(path, config(max_bandwidth=None, bandwidth_timetable={})).bandwidth is None
+    assert read(path, config(max_bandwidth="unlimited")).bandwidth is None
+
+
+def test_bandwidth_is_a_rate_and_a_timetable(path: Path) -> None:
+    found = read(
+        path,
+        config(max_bandwidth="400MB/s", bandwidth_timetable={"08:00-18:00": "50MB/s", "22:00-06:00": "unlimited"}),
+    )
+    assert found.bandwidth == Timetable(400e6, (Window(480, 1080, 50e6), Window(1320, 360, None)))
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"max_bandwidth": 400}, 'max_bandwidth: must be text such as "400MB/s" or "unlimited", not 400'),
+        (
+            {"max_bandwidth": "fast"},
+            'max_bandwidth: must be a rate such as "400MB/s" or "1Gbit/s", or "unlimited", not "fast"',
+        ),
+        ({"bandwidth_timetable": "50MB/s"}, "bandwidth_timetable: must be an object, not text"),
+        ({"bandwidth_timetable": None}, "bandwidth_timetable: must be an object, not null"),
+        (
+            {"bandwidth_timetable": {"08:00-18:00": None}},
+            'bandwidth_timetable.08:00-18:00: must be text such as "400MB/s" or "unlimited", not null',
+        ),
+        (
+            {"bandwidth_timetable": {"8-18": "1MB/s"}},
+            'bandwidth_timetable: must be a time of the day such as "08:00-18:00" or "22:00-06:00", not "8-18"',
+        ),
+        (
+            {"bandwidth_timetable": {"22:00-06:00": "1MB/s", "05:00-07:00": "2MB/s"}},
+            'bandwidth_timetable: "22:00-06:00" and "05:00-07:00" overlap',
+        ),
+    ],
+)
+def test_bandwidth_that_cannot_be_meant_is_one_sentence(path: Path, changes: dict[str, Any], expected: str) -> None:
+    assert problems(path, config(**changes)) == [expected]
+
+
+def test_a_window_that_is_given_twice_is_named(path: Path) -> None:
+    text = '{"bandwidth_timetable": {"08:00-18:00": "1MB/s", "08:00-18:00": "2MB/s"}, "monitor": []}'
+    assert "bandwidth_timetable.08:00-18:00: is given twice in the same object" in problems(path, text)
+
+
+def test_a_place_is_one_line_whatever_a_key_holds(path: Path) -> None:
+    assert problems(path, section(metadata={"a\nb": None})) == ["monitor[0].metadata.a\\x0ab: must be text, not null"]

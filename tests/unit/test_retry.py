@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from async_s3_upload.transfer import retry
-from async_s3_upload.transfer.retry import RetryPolicy, retrying, within
+from async_s3_upload.transfer.retry import RetryPolicy, paused, retrying, within
 from async_s3_upload.transfer.store import AccessDenied, Transient
 
 AT_ONCE = RetryPolicy(attempts=4, base_s=0)
@@ -161,3 +161,45 @@ def test_a_pause_is_between_half_of_its_ceiling_and_the_ceiling(
     pause = policy.pause_s(number, draw)
     assert ceiling * 0.5 <= pause <= ceiling
     assert policy.pause_s(number, 0) <= pause
+
+
+async def test_time_that_is_paused_does_not_count_and_a_stall_after_it_does() -> None:
+    nobody = asyncio.Event()
+
+    async def call() -> str:
+        with paused():
+            await asyncio.wait_for(asyncio.shield(tick), 5)
+        await nobody.wait()
+        return "never"
+
+    tick = asyncio.create_task(asyncio.sleep(0.3))  # several times the limit
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    with pytest.raises(Transient, match="no answer within"):
+        await within(0.05, call())
+    assert loop.time() - began >= 0.3
+
+
+async def test_a_pause_holds_in_tasks_that_the_call_starts_and_may_outlast_it() -> None:
+    """As the body of a request, which is written by a task of the library's."""
+    ended, end = asyncio.Event(), asyncio.Event()
+
+    async def body() -> None:
+        with paused():
+            await end.wait()
+        ended.set()
+
+    async def call() -> asyncio.Task[None]:
+        task = asyncio.create_task(body())
+        await asyncio.sleep(0.2)
+        return task
+
+    task = await within(0.05, call())
+    end.set()
+    await task
+    assert ended.is_set()
+
+
+async def test_nothing_is_paused_where_nothing_is_limited() -> None:
+    with paused():
+        await asyncio.sleep(0)

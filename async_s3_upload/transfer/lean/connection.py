@@ -13,10 +13,9 @@ from typing import cast
 
 from httptools import HttpParserError, HttpResponseParser
 
-from async_s3_upload.transfer.store import Body, Pace
+from async_s3_upload.transfer.bandwidth import SLICE_BYTES, Pace
+from async_s3_upload.transfer.store import Body
 
-SLICE = 256 * 1024
-"""Bytes of a body that are handed over at a time."""
 JOINED_MAX = 64 * 1024
 """Bodies up to so many bytes go out in one piece with their head: one system call, one TLS write."""
 ANSWER_MAX = 256 * 1024
@@ -173,8 +172,8 @@ class HttpConnection(asyncio.Protocol):
             return True
         write(head)
         view = memoryview(body)
-        for start in range(0, size, SLICE):
-            piece = view[start : start + SLICE]
+        for start in range(0, size, SLICE_BYTES):
+            piece = view[start : start + SLICE_BYTES]
             if pace is not None:
                 await pace(len(piece))
             if self._writable is not None:
@@ -182,7 +181,7 @@ class HttpConnection(asyncio.Protocol):
             if waiter.done():
                 return False
             write(piece)
-        if self._writable is not None and size > SLICE:
+        if self._writable is not None and size > SLICE_BYTES:
             await self._writable
         return not waiter.done() or self._transport.get_write_buffer_size() == 0
 

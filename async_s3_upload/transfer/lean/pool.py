@@ -9,9 +9,10 @@ import time
 from collections import deque
 from collections.abc import Callable
 
+from async_s3_upload.transfer.bandwidth import Pace
 from async_s3_upload.transfer.lean.connection import Answer, ConnectionLost, HttpConnection
 from async_s3_upload.transfer.lean.route import Origin, proxy_address
-from async_s3_upload.transfer.store import Body, Pace
+from async_s3_upload.transfer.store import Body
 
 CONNECT_LIMIT_S = 10.0
 IDLE_LIMIT_S = 10.0

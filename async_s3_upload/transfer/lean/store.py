@@ -16,12 +16,13 @@ from typing import Any, NoReturn
 from botocore.httpsession import ProxyConfiguration, get_cert_path
 from botocore.utils import get_environ_proxies, percent_encode
 
+from async_s3_upload.transfer.bandwidth import Pace
 from async_s3_upload.transfer.lean.connection import Answer
 from async_s3_upload.transfer.lean.pool import ConnectionPool
 from async_s3_upload.transfer.lean.route import PROBE_KEY, NotServed, Origin, Route, route_of
 from async_s3_upload.transfer.lean.signer import Keys, Signer
 from async_s3_upload.transfer.messages import AwsAccess, ObjectSettings
-from async_s3_upload.transfer.store import Body, Pace
+from async_s3_upload.transfer.store import Body
 from async_s3_upload.transfer.store_aiobotocore import PAGE_LIMIT_S, AiobotocoreStore, object_options
 from async_s3_upload.transfer.store_errors import error_of_answer
 

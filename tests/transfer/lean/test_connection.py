@@ -7,8 +7,9 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from async_s3_upload.transfer.bandwidth import SLICE_BYTES
 from async_s3_upload.transfer.lean import pool as pool_module
-from async_s3_upload.transfer.lean.connection import ANSWER_MAX, JOINED_MAX, SLICE, Answer, ConnectionLost
+from async_s3_upload.transfer.lean.connection import ANSWER_MAX, JOINED_MAX, Answer, ConnectionLost
 from async_s3_upload.transfer.lean.pool import ConnectionPool
 from async_s3_upload.transfer.lean.route import Origin
 from tests.support.raw_server import raw_server
@@ -74,7 +75,7 @@ async def serve_on(one: Served) -> None:
         await one.answer()
 
 
-@pytest.mark.parametrize("size", [0, 1, JOINED_MAX, JOINED_MAX + 1, SLICE, SLICE + 1, 40 * SLICE + 5])
+@pytest.mark.parametrize("size", [0, 1, JOINED_MAX, JOINED_MAX + 1, SLICE_BYTES, SLICE_BYTES + 1, 40 * SLICE_BYTES + 5])
 async def test_bodies_of_all_sizes_arrive_whole_on_one_connection(size: int) -> None:
     body = bytes(range(256)) * (size // 256) + b"x" * (size % 256)
     async with serving(serve_on) as (pool, served):
@@ -99,7 +100,7 @@ async def test_an_answer_that_comes_before_the_body_is_read_ends_the_sending_and
         await asyncio.Event().wait()
 
     async with serving(refuse, serve_on) as (pool, served):
-        body = bytes(64 * SLICE)
+        body = bytes(64 * SLICE_BYTES)
         answer = await put(pool, body)
         assert (answer.status, answer.body) == (503, b"busy")
         assert (await put(pool, body)).status == 200
@@ -220,7 +221,7 @@ async def test_a_cancelled_request_takes_its_connection_along() -> None:
         await one.reader.read()  # until the client is gone
 
     async with serving(stall, serve_on) as (pool, served):
-        task = asyncio.create_task(put(pool, bytes(64 * SLICE)))
+        task = asyncio.create_task(put(pool, bytes(64 * SLICE_BYTES)))
         await begun.wait()
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -236,10 +237,10 @@ async def test_each_slice_is_paced_before_it_is_sent() -> None:
         paced.append(count)
 
     async with serving(serve_on) as (pool, served):
-        await pool.put(head(2 * SLICE + 5), bytes(2 * SLICE + 5), pace)
+        await pool.put(head(2 * SLICE_BYTES + 5), bytes(2 * SLICE_BYTES + 5), pace)
         await pool.put(head(7), b"7 bytes", pace)
-        assert paced == [SLICE, SLICE, 5, 7]
-        assert [len(body) for body in served[0].bodies] == [2 * SLICE + 5, 7]
+        assert paced == [SLICE_BYTES, SLICE_BYTES, 5, 7]
+        assert [len(body) for body in served[0].bodies] == [2 * SLICE_BYTES + 5, 7]
 
 
 async def test_a_connection_that_was_idle_too_long_is_not_used_again(monkeypatch: pytest.MonkeyPatch) -> None:
