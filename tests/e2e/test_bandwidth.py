@@ -71,7 +71,10 @@ def test_a_command_that_waits_for_bandwidth_stops_within_seconds(moto_lab: Lab) 
     assert stopped.exit_code == 143
     assert "killed" not in stopped.stderr
     assert not moto_lab.run_log(run)["completed"]
-    assert proxy.count(on("UploadPart")) == 0
+    # the head of a part may be out, and what a few seconds allow
+    parts = [seen for seen in proxy.seen if seen.operation == "UploadPart"]
+    assert [seen.status for seen in parts] == [None] * len(parts)
+    assert sum(seen.bytes for seen in parts) < MB
 
 
 def test_a_rate_that_cannot_be_meant_is_a_usage_error(moto_lab: Lab) -> None:
