@@ -18,6 +18,7 @@ from botocore.handlers import add_expect_header
 
 from async_s3_upload import __version__
 from async_s3_upload.transfer.bandwidth import Pace
+from async_s3_upload.transfer.listing import split_listing
 from async_s3_upload.transfer.messages import AwsAccess, ObjectSettings
 from async_s3_upload.transfer.store import (
     AccessDenied,
@@ -74,6 +75,7 @@ class AiobotocoreStore:
             client = await self._create(FALLBACK_REGION)
         # with this header aiohttp waits without any time limit for a "100 Continue"
         client.meta.events.unregister("before-call.s3", add_expect_header)
+        client.meta.events.register("before-parse.s3.ListObjectsV2", _take_objects)
         self._opened = client
 
     @contextmanager
@@ -283,6 +285,12 @@ class AiobotocoreStore:
 def _whole(body: Body) -> bytes:
     """Return the body as botocore takes it; a copy, where it lies in a buffer that is used again."""
     return body if isinstance(body, bytes) else bytes(body)
+
+
+def _take_objects(response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_: object) -> None:
+    """Read the objects of a listing and leave the rest of it to botocore."""
+    if response_dict["status_code"] == 200 and (found := split_listing(response_dict["body"])):
+        response_dict["body"], customized_response_dict["Contents"] = found
 
 
 def _etag(answer: Mapping[str, Any]) -> str:
