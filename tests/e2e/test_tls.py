@@ -16,6 +16,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from tests.support.forward_proxy import ForwardProxy
+from tests.support.raw_server import raw_server
+
 from .lab import Lab
 
 
@@ -122,3 +125,26 @@ def test_without_it_nothing_is_sent(moto_lab: Lab, tls: tuple[str, Path]) -> Non
     assert bucket in done.stderr
     assert "certificate" in done.stderr.lower()
     assert moto_lab.server.objects(bucket) == {}
+
+
+@pytest.mark.parametrize("transport", ["lean", "aiobotocore"])
+async def test_https_goes_through_the_proxy_of_the_environment(
+    moto_lab: Lab, tls: tuple[str, Path], transport: str
+) -> None:
+    bucket, run = moto_lab.bucket(), moto_lab.make_run(files={"Data/big.cbcl": bytes(17 * 2**20)})
+    endpoint, certificate = tls
+    proxy = ForwardProxy()
+
+    async with raw_server(proxy.serve) as port:
+        env = {
+            "AWS_ENDPOINT_URL": endpoint,
+            "AWS_CA_BUNDLE": str(certificate),
+            "HTTPS_PROXY": proxy.address(port),
+            "NO_PROXY": None,
+        }
+        done = await asyncio.to_thread(moto_lab.upload, run, bucket, "--transport", transport, env=env)
+
+    assert done.exit_code == 0, done.stderr
+    moto_lab.assert_in_bucket(run, bucket, run.name)
+    assert set(proxy.asked) == {f"CONNECT {urlsplit(endpoint).netloc}"}
+    assert "pass" not in done.stderr

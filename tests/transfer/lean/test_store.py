@@ -14,6 +14,7 @@ from async_s3_upload.transfer.lean.store import LeanStore, _Prepared
 from async_s3_upload.transfer.messages import AwsAccess, ObjectSettings
 from async_s3_upload.transfer.store import AccessDenied, StoreError, WrongRegion
 from async_s3_upload.transfer.store_aiobotocore import AiobotocoreStore
+from tests.support.forward_proxy import ForwardProxy
 from tests.support.proxy import Answer, FaultProxy, Rule, Seen, on
 from tests.support.raw_server import raw_server
 from tests.support.s3server import REGION, S3Server
@@ -227,42 +228,6 @@ async def test_directory_buckets_go_through_aiobotocore_without_being_asked(
 # proxies of the environment
 
 
-class ForwardProxy:
-    """An HTTP proxy that takes CONNECT and absolute addresses, for one user."""
-
-    def __init__(self) -> None:
-        self.asked: list[str] = []
-        self.refuse = False
-
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        head = await reader.readuntil(b"\r\n\r\n")
-        line, *headers = head.decode("latin-1").split("\r\n")
-        method, target, _ = line.split(" ")
-        self.asked.append(f"{method} {target}")
-        wanted = "proxy-authorization: basic dxnlcjpwyxnzoju="  # user:pass:5 in lower case
-        if self.refuse or wanted not in [header.lower() for header in headers]:
-            writer.write(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n")
-            return
-        address = target.split("//")[-1].split("/")[0]
-        host, _, port = address.rpartition(":")
-        up_reader, up_writer = await asyncio.open_connection(host, int(port))
-        if method == "CONNECT":
-            writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
-        else:
-            up_writer.write(head.replace(f"http://{address}".encode(), b"", 1))
-        try:
-            await asyncio.gather(_pass_on(reader, up_writer), _pass_on(up_reader, writer))
-        finally:
-            up_writer.transport.abort()
-
-
-async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    while piece := await reader.read(65536):
-        writer.write(piece)
-        await writer.drain()
-    writer.close()  # the other direction ends then, too
-
-
 @asynccontextmanager
 async def forward_proxy(monkeypatch: pytest.MonkeyPatch, *variables: str) -> AsyncIterator[ForwardProxy]:
     for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
@@ -271,7 +236,7 @@ async def forward_proxy(monkeypatch: pytest.MonkeyPatch, *variables: str) -> Asy
     proxy = ForwardProxy()
     async with raw_server(proxy.serve) as port:
         for name in variables:
-            monkeypatch.setenv(name, f"http://user:pass%3A5@127.0.0.1:{port}")
+            monkeypatch.setenv(name, proxy.address(port))
         yield proxy
 
 
