@@ -18,6 +18,7 @@ Folders = Sequence[tuple[str, Sequence[str], Sequence[Packed]]]
 """Folders, names in there and their records."""
 
 PIECE_BYTES = 1 << 18
+PIECE_FILES = 1000
 SECTIONS = {b'    "uploaded_files": {\n': "uploaded_files", b'    "files": {\n': "files"}
 _ENDS = (b"    },\n", b"    }\n")
 _RUN_PATH = b'    "run_path": '
@@ -36,8 +37,8 @@ def section(key: str, lines: Iterable[str]) -> Iterator[str]:
 
 
 def etag_lines(folders: Folders, run_path: str) -> Iterator[str]:
-    """Yield the entries of ``uploaded_files``, those of a folder as one text: absolute path -> ETag."""
-    for folder, bases, records in folders:
+    """Yield the entries of ``uploaded_files``, some of a folder as one text: absolute path -> ETag."""
+    for folder, bases, records in _pieces(folders):
         start = os.path.join(run_path, folder)
         begin = "        " + quoted(printable(start))[:-1]
         plain = start.isascii()
@@ -52,8 +53,8 @@ def etag_lines(folders: Folders, run_path: str) -> Iterator[str]:
 
 
 def detail_lines(folders: Folders) -> Iterator[str]:
-    """Yield the entries of ``files``, those of a folder as one text; of files without a known size there is none."""
-    for folder, bases, records in folders:
+    """Yield the entries of ``files``, some of a folder as one text; of files without a known size there is none."""
+    for folder, bases, records in _pieces(folders):
         begin = "        " + quoted(folder)[:-1]
         yield ",\n".join(
             [
@@ -62,6 +63,12 @@ def detail_lines(folders: Folders) -> Iterator[str]:
                 if (details := _details(record))
             ]
         )
+
+
+def _pieces(folders: Folders) -> Iterator[tuple[str, Sequence[str], Sequence[Packed]]]:
+    for folder, bases, records in folders:
+        for first in range(0, len(bases), PIECE_FILES):
+            yield folder, bases[first : first + PIECE_FILES], records[first : first + PIECE_FILES]
 
 
 def _details(packed: Packed) -> str:

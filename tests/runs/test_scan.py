@@ -285,7 +285,7 @@ def test_an_excluded_link_to_a_folder_is_not_followed(run: Path, tmp_path: Path)
     (run / "Logs").symlink_to(tmp_path / "outside")
     (run / "up").symlink_to(tmp_path)
     found = scan(str(run), [re.compile("/Logs/"), re.compile("/up/")])
-    assert (found.files, found.warnings, found.unsendable) == ([], [], [])
+    assert (list(found.files), found.warnings, found.unsendable) == ([], [], [])
 
 
 def test_folders_to_which_the_file_system_gives_one_number_are_all_listed(
@@ -369,7 +369,7 @@ def test_fifos_sockets_and_devices_are_named_and_left(run: Path, monkeypatch: py
         f"{run}/null is a character device, it is not uploaded",
         f"{run}/socket is a socket, it is not uploaded",
     ]
-    assert (found.files, found.unsendable, found.regular_files, set(found.names())) == ([], [], 0, set())
+    assert (list(found.files), found.unsendable, found.regular_files, set(found.names())) == ([], [], 0, set())
 
 
 @pytest.mark.parametrize(

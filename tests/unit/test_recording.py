@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -315,8 +315,10 @@ async def test_a_log_that_takes_long_to_write_is_written_seldom(
     found = place.recorder()
     written: list[float] = []
 
-    def takes_a_second(_now: str) -> None:
-        clock.now_s += 1.0
+    def takes_a_second(_now: str) -> Iterator[None]:
+        clock.now_s += 0.5
+        yield
+        clock.now_s += 0.5
         written.append(clock.now_s)
 
     monkeypatch.setattr(found.state, "snapshot", takes_a_second)
