@@ -6,15 +6,14 @@ from collections.abc import Collection, Iterator
 
 from async_s3_upload.runs.file_table import FileTable, LocalFile, Selection
 from async_s3_upload.runs.scan import Scan
-from async_s3_upload.state.records import Packed, Records, packed_state, unpack
+from async_s3_upload.state.records import Packed, Records, as_records, packed_state, unpack
 from async_s3_upload.state.run_log import RunLog
 from async_s3_upload.state.run_logs import changed_since
 
 
 def left_to_send(found: Scan, known: RunLog, resend: Collection[str] = ()) -> Selection:
     """Return the files that are not recorded, or changed since they were, or are to be sent again by their names."""
-    records = known.files if isinstance(known.files, Records) else Records(known.files)
-    return Selection(found.files, _rows_to_send(found.files, records, resend))
+    return Selection(found.files, _rows_to_send(found.files, as_records(known.files), resend))
 
 
 def _rows_to_send(files: FileTable, records: Records, resend: Collection[str]) -> Iterator[int]:

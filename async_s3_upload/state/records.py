@@ -230,3 +230,8 @@ class Records(MutableMapping[str, FileRecord]):
 
     def __repr__(self) -> str:
         return f"Records of {len(self):,} files"
+
+
+def as_records(records: Mapping[str, FileRecord]) -> Records:
+    """Return the same records packed; themselves where they are."""
+    return records if isinstance(records, Records) else Records(records)

@@ -19,7 +19,7 @@ from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
-from async_s3_upload.state.records import FileRecord, Records
+from async_s3_upload.state.records import FileRecord, Records, as_records
 from async_s3_upload.state.run_log_entries import Entries, optional, relative, typed, usable_path
 from async_s3_upload.state.run_log_lines import detail_lines, etag_lines, is_cut_off, read_by_lines, section
 from async_s3_upload.text import printable
@@ -72,7 +72,7 @@ class RunLog:
         Linear in the number of files; it is the log as it was when the first piece was taken.
         """
         failed = {printable(os.path.join(self.run_path, name)): why for name, why in self.failures.items()}
-        folders = (self.files if isinstance(self.files, Records) else Records(self.files)).folders()
+        folders = as_records(self.files).folders()
         head = {
             "run_id": printable(self.run_id),
             "run_path": printable(self.run_path),
