@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 
-from async_s3_upload.runs.file_table import FileTable, LocalFile, Selection
+from async_s3_upload.runs.file_table import CUT_OFF, FileTable, LocalFile, Selection
 from async_s3_upload.runs.scan import Scan
 from async_s3_upload.state.records import Packed, Records, as_records, packed_state, unpack
 from async_s3_upload.state.run_log import RunLog
@@ -24,11 +24,15 @@ def _rows_to_send(files: FileTable, records: Records, resend: Collection[str]) -
             record = recorded.get(base)
             if (
                 record is None
-                or (packed_state(record) != (size, mtime_ns) and _changed_since(record, files[row]))
+                or (_differs(record, size, mtime_ns) and _changed_since(record, files[row]))
                 or (resend and folder + base in resend)
             ):
                 yield row
             row += 1
+
+
+def _differs(record: Packed, size: int, mtime_ns: int) -> bool:
+    return packed_state(record) != (size, mtime_ns) or mtime_ns == CUT_OFF
 
 
 def _changed_since(record: Packed, file: LocalFile) -> bool:

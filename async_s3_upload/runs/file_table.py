@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from typing import overload
 
 _LARGEST = 2**63 - 1
+CUT_OFF = -_LARGEST - 1
+"""Stands in the column of times where the time does not fit; the table's ``LocalFile`` has it exactly."""
 _SHARED_NAMES = 65_536
 """So many different names are held ready for the next folders: those of one folder of any run, and a bound."""
 
@@ -31,8 +33,7 @@ class LocalFile:
 class Block:
     """Files that lie in one folder: the rows from ``first`` on of the table.
 
-    ``folder`` ends with a slash, or is empty; ``folder + bases[i]`` is a name. A time too large for the column is cut
-    off here, the table's ``LocalFile`` has it exactly.
+    ``folder`` ends with a slash, or is empty; ``folder + bases[i]`` is a name; a time may be CUT_OFF.
     """
 
     folder: str
@@ -69,7 +70,7 @@ class FileTable(Sequence[LocalFile]):
                 self._shared.clear()
         if not -_LARGEST <= mtime_ns <= _LARGEST:  # some file systems have years after 2262
             self._odd[len(self._bases)] = LocalFile(folder + base, size, mtime_ns, inode)
-            mtime_ns = _LARGEST
+            mtime_ns = CUT_OFF
         self._sizes.append(size)
         self._mtimes.append(mtime_ns)
         self._inodes.append(inode)
