@@ -130,7 +130,7 @@ def _runlog(root: str, log_dir: str) -> None:
 
 def _record(root: str, log_dir: str) -> None:
     """Take the results of a job as they come from the workers, as fast as the process can."""
-    from async_s3_upload.cli.recording import SNAPSHOT_EVERY_S, SNAPSHOT_SHARE, Recorder, now_text
+    from async_s3_upload.cli.recording import Recorder, now_text
     from async_s3_upload.cli.remaining import left_to_send
     from async_s3_upload.runs.scan import scan
     from async_s3_upload.state.run_logs import Identity, RunLogs
@@ -145,18 +145,16 @@ def _record(root: str, log_dir: str) -> None:
     job = plan_job(BUCKET, f"runs/{RUN_ID}", root, left_to_send(scan(root), recalled.log))
     recorder = Recorder(RunState(recalled, remembered, identity, now_text()), {})
     recorder.begin(job)
-    snapshot_at, pause = time.monotonic(), SNAPSHOT_EVERY_S
     for item in job.items:
         digest = hashlib.md5(item.key.encode()).digest()
         crc = base64.b64encode(digest[:8]).decode()
         recorder.take(FileDone(item.number, digest.hex(), item.size, item.mtime_ns, crc, item.size))
-        if time.monotonic() - snapshot_at >= pause:
+        if recorder.snapshot_due():
             began = time.monotonic()
             with closing(recorder.state.snapshot(now_text())) as steps:
                 for _ in steps:
                     pass
-            snapshot_at = time.monotonic()
-            pause = max(SNAPSHOT_EVERY_S, SNAPSHOT_SHARE * (snapshot_at - began))
+            recorder.snapshot_taken(began)
 
 
 def _replay(root: str, log_dir: str) -> None:

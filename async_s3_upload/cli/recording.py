@@ -115,7 +115,7 @@ class Recorder:
             await asyncio.sleep(TICK_S)
             try:
                 await self._sync_if_due()
-                if time.monotonic() - self._snapshot_at >= self._snapshot_pause_s:
+                if self.snapshot_due():
                     await self._snapshot()
             except LogDirError as error:
                 self._note_trouble(error)
@@ -132,6 +132,14 @@ class Recorder:
             for _ in steps:
                 await self._sync_if_due()
                 await asyncio.sleep(0)
+        self.snapshot_taken(began)
+
+    def snapshot_due(self) -> bool:
+        """Tell whether it is time to write the log."""
+        return time.monotonic() - self._snapshot_at >= self._snapshot_pause_s
+
+    def snapshot_taken(self, began: float) -> None:
+        """Wait the longer for the next one the longer it took: in all, what is written grows as the run does."""
         self._snapshot_at = time.monotonic()
         self._snapshot_pause_s = max(SNAPSHOT_EVERY_S, SNAPSHOT_SHARE * (self._snapshot_at - began))
 

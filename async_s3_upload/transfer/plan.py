@@ -165,7 +165,8 @@ class Planned(Sequence[FileItem]):
         self._order = array("I", self._sorted())
 
     def _sorted(self) -> list[int]:
-        names, sizes, rows = [], [], []
+        names: list[str] = []
+        sizes, rows = array("Q"), []
         for row, file in enumerate(self._files):
             names.append(file.name)
             sizes.append(file.size)
@@ -178,6 +179,7 @@ class Planned(Sequence[FileItem]):
                 rows.append(row)
                 self.total_bytes += file.size
         rows.sort(key=names.__getitem__)
+        del names  # the largest of all that is needed here
         rows.sort(key=sizes.__getitem__, reverse=True)  # stable: equal sizes stay in the order of their names
         return rows
 
