@@ -22,6 +22,8 @@ PIECE_FILES = 1000
 SECTIONS = {b'    "uploaded_files": {\n': "uploaded_files", b'    "files": {\n': "files"}
 _ENDS = (b"    },\n", b"    }\n")
 _RUN_PATH = b'    "run_path": '
+_TAKEN = {"taken": True}
+"""Stands in a section whose entries were taken."""
 _TAIL_BYTES = 64
 
 
@@ -146,10 +148,10 @@ def read_by_lines(file: BinaryIO, takes: TakesEntries) -> dict[str, Any]:
                 if within and len(entered) == 1:
                     takes.begin(_run_path(rest))
     document = json.loads(b"".join(rest).decode())
-    # the sections were members of the document itself, and not of something inside of it
-    if within or not isinstance(document, dict) or any(document.get(key) != {} for key in entered):
+    # the sections have to be members of the document itself, and not of something inside of it
+    if within or not isinstance(document, dict) or any(document.get(key) != _TAKEN for key in entered):
         raise ValueError("a section is not where it should be")
-    return document
+    return document | {key: {} for key in entered}
 
 
 def _run_path(head: list[bytes]) -> Any:
@@ -166,6 +168,7 @@ def _up_to_section(lines: list[bytes], rest: list[bytes], entered: list[str]) ->
             if key in entered or "files" in entered:
                 raise ValueError("the sections come in another order")
             entered.append(key)
+            rest.append(json.dumps(_TAKEN)[1:-1].encode())
             return True, lines[number + 1 :]
     return False, []
 

@@ -164,11 +164,14 @@ def test_of_a_log_that_is_cut_off_nothing_is_read(path: str, wholes: list[str]) 
     assert wholes == []
 
 
-def test_a_section_inside_of_something_else_is_not_taken_for_the_log_s_own(path: str, wholes: list[str]) -> None:
+@pytest.mark.parametrize("own", [{"a": MD5}, {}])
+def test_a_section_inside_of_something_else_is_not_taken_for_the_log_s_own(
+    path: str, wholes: list[str], own: dict[str, str]
+) -> None:
     inner = '{\n    "uploaded_files": {\n        "other": "x"\n    }\n}'
     Path(path).write_text(
         f'{{\n    "run_id": "run",\n    "run_path": "{RUN_PATH}",\n    "completed": true,\n    "extra": {inner},\n'
-        f'    "uploaded_files": {{"a": "{MD5}"}}\n}}\n'
+        f'    "uploaded_files": {json.dumps(own)}\n}}\n'
     )
-    assert read_run_log(path).files == {"a": FileRecord(MD5)}
+    assert read_run_log(path).files == {name: FileRecord(etag) for name, etag in own.items()}
     assert wholes == [path]
