@@ -14,7 +14,7 @@ from itertools import takewhile
 
 from async_s3_upload.errors import LogDirError
 from async_s3_upload.state.journal import OpenUpload, PartRecord
-from async_s3_upload.state.run_log import FileRecord
+from async_s3_upload.state.records import FileRecord, time_text
 from async_s3_upload.state.run_state import RunState
 from async_s3_upload.text import printable, size_text
 from async_s3_upload.transfer.messages import (
@@ -44,7 +44,7 @@ DOOMING = ("access_denied", "no_such_bucket", "bad_credentials")
 
 def now_text() -> str:
     """Return the time now, UTC, ISO 8601, to the second."""
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return time_text(int(datetime.now(UTC).timestamp()))  # there are many files a second
 
 
 def known_upload(upload: OpenUpload) -> KnownUpload:

@@ -104,7 +104,8 @@ class FileTable(Sequence[LocalFile]):
     def __getitem__(self, row: int | slice) -> LocalFile | FileTable:
         if isinstance(row, slice):
             return FileTable(self[number] for number in range(*row.indices(len(self))))
-        row = range(len(self))[row]
+        if not 0 <= row < len(self._bases):
+            row = range(len(self._bases))[row]
         if row in self._odd:
             return self._odd[row]
         folder = self._folders[bisect_right(self._firsts, row) - 1]

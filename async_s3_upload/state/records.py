@@ -102,9 +102,9 @@ def unpack_known(packed: bytes) -> tuple[str, int, int, str | None, str]:
     """Return the fields of a record of which more than the ETag is known."""
     if len(packed) == _FULL.size:
         etag, size, mtime_ns, at, crc = _FULL.unpack(packed)
-        return etag.hex(), size, mtime_ns, b2a_base64(crc, newline=False).decode(), _time_text(at)
+        return etag.hex(), size, mtime_ns, b2a_base64(crc, newline=False).decode(), time_text(at)
     etag, size, mtime_ns, at = _PLAIN.unpack(packed)
-    return etag.hex(), size, mtime_ns, None, _time_text(at)
+    return etag.hex(), size, mtime_ns, None, time_text(at)
 
 
 def packed_state(packed: Packed) -> tuple[int | None, int | None]:
@@ -125,13 +125,14 @@ def _seconds(text: str) -> int:
         ValueError: it is written otherwise.
     """
     seconds = _day(text[:10]) * _DAY_S + int(text[11:13]) * 3600 + int(text[14:16]) * 60 + int(text[17:19])
-    if not 0 <= seconds < 2**32 or _time_text(seconds) != text:
+    if not 0 <= seconds < 2**32 or time_text(seconds) != text:
         raise ValueError(text)
     return seconds
 
 
 @lru_cache(4096)
-def _time_text(seconds: int) -> str:
+def time_text(seconds: int) -> str:
+    """Return a time, in seconds since the epoch, as it is written here: UTC, ISO 8601, to the second."""
     day, rest = divmod(seconds, _DAY_S)
     minutes, rest = divmod(rest, 60)
     return f"{_date(day)}T{minutes // 60:02}:{minutes % 60:02}:{rest:02}Z"
