@@ -15,7 +15,7 @@ SEED ?= 1
 COVERAGE := --cov=async_s3_upload.runs --cov=async_s3_upload.state --cov=async_s3_upload.transfer.plan \
 	--cov-branch --cov-report=term --cov-fail-under=95
 
-.PHONY: demo test soak lint types imports check smoke install clean
+.PHONY: demo test soak lint types imports check smoke bench-scale install clean
 
 demo: $(DEMO_STAMP)
 	$(BIN)/async-s3-upload demo
@@ -40,6 +40,9 @@ soak: $(STAMP)
 
 smoke: $(STAMP)
 	$(BIN)/python -m benchmarks smoke
+
+bench-scale: $(STAMP)
+	$(BIN)/python -m benchmarks scale
 
 install: $(STAMP)
 

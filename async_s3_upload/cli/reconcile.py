@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
-from async_s3_upload.runs.scan import LocalFile, Scan
-from async_s3_upload.state.run_log import FileRecord
+from async_s3_upload.runs.file_table import FileTable, LocalFile
+from async_s3_upload.runs.scan import Scan
+from async_s3_upload.state.records import FileRecord, Records, as_records, packed_state
 from async_s3_upload.state.run_state import RunState
 from async_s3_upload.text import plural, printable
 from async_s3_upload.transfer.inspect import (
@@ -19,7 +20,7 @@ from async_s3_upload.transfer.inspect import (
     list_open_uploads,
 )
 from async_s3_upload.transfer.plan import key_for
-from async_s3_upload.transfer.store import AccessDenied, ListedUpload, ObjectStore, StoreError
+from async_s3_upload.transfer.store import AccessDenied, ListedUpload, ObjectInfo, ObjectStore, StoreError
 
 log = logging.getLogger(__name__)
 
@@ -44,9 +45,18 @@ class Reconciler:
         Uploads whose ids nobody knows any more are aborted.
         """
         prefix = self._prefix + "/"
-        listed = await list_all(self._control, self._bucket, prefix)
-        sizes = {found.key: found.size for found in listed.values()}
-        there = {file.name for file in left if sizes.get(f"{prefix}{file.name}") == file.size}
+        sizes = {f"{prefix}{file.name}": file.size for file in left}
+        there: set[str] = set()
+
+        def fresh() -> Callable[[ObjectInfo], None]:
+            there.clear()
+            return take
+
+        def take(found: ObjectInfo) -> None:
+            if sizes.get(found.key) == found.size:
+                there.add(found.key.removeprefix(prefix))
+
+        await list_all(self._control, self._bucket, prefix, fresh)
         log.info("%s: %s may be in S3 already, they are compared", printable(prefix), plural(len(there), "file"))
         known = {upload.upload_id for upload in self._state.uploads.values()}
         unknown = [
@@ -59,8 +69,9 @@ class Reconciler:
 
     async def abort_leftovers(self, left: Sequence[LocalFile]) -> None:
         """Abort uploads that are begun, of files that are not to be sent any more."""
-        names = {file.name for file in left}
         state = self._state
+        begun = state.uploads.keys() | state.planned.keys()
+        names = {name for file in left if (name := file.name) in begun} if begun else set()
         gone = {upload.upload_id: name for name, upload in state.uploads.items() if name not in names}
         uploads = [(state.uploads[name].key, upload_id) for upload_id, name in gone.items()]
         lost = [(key, name) for name, key in state.planned.items() if name not in names]
@@ -86,9 +97,10 @@ class Reconciler:
 
     async def abort_strays(self) -> None:
         """Abort uploads of the run's keys: a request that was given up may have begun one afterwards."""
-        keys = {self._key(file.name) for file in self._found.files}
         try:
             found = await list_open_uploads(self._control, self._bucket, self._prefix + "/")
+            begun = {upload.key for upload in found}
+            keys = {key for name in self._found.files.names() if (key := self._key(name)) in begun} if begun else set()
             strays = [(upload.key, upload.upload_id) for upload in found if upload.key in keys]
             await abort_uploads(self._control, self._bucket, strays, lambda _key, _upload_id: None)
         except StoreError as error:
@@ -101,14 +113,15 @@ class Reconciler:
         recorded and that S3 does not show so: it read each object back when it sent it, so its records are
         honoured, unless the object's size is not the file's.
         """
-        files = {self._key(file.name): file for file in self._found.files}
         records = self._state.log.files
-        expected = {key: _expected(records[file.name], file) for key, file in files.items()}
+        expected = _AsRecorded(self._prefix + "/", self._found.files, as_records(records))
         wrong = await compare_with_s3(self._control, self._bucket, self._prefix + "/", expected)
+        reasons = _reasons(wrong)
+        files = {key: file for file in self._found.files if (key := self._key(file.name)) in reasons} if reasons else {}
         if not wrong:
             log.info("%s: verified, %s as sent", printable(self._prefix), plural(len(expected), "object"))
         again, doubts = [], []
-        for key, why in _reasons(wrong).items():
+        for key, why in reasons.items():
             if records[files[key].name].size is None and key not in wrong.other_size:
                 doubts.append(f"{printable(key)} was recorded by s3_upload, but in S3 {why}")
             else:
@@ -122,6 +135,34 @@ class Reconciler:
         expected = {key: _expected(self._state.log.files[file.name], file) for key, file in by_key.items()}
         wrong = await check_keys(self._control, self._bucket, expected, list(by_key))
         return {by_key[key].name: why for key, why in _reasons(wrong).items()}
+
+
+class _AsRecorded(Mapping[str, Expected]):
+    """What S3 should have of the files of a run, by key, made when it is asked for."""
+
+    def __init__(self, prefix: str, files: FileTable, records: Records) -> None:
+        self._prefix = prefix
+        self._files = files
+        self._records = records
+        self._sizes: dict[str, int] = {}
+        """Of the files of which the log knows no size: those that the replaced tool sent."""
+        for block in files.blocks():
+            recorded = records.folder(block.folder)
+            for base, size in zip(block.bases, block.sizes, strict=True):
+                if packed_state(recorded[base])[0] is None:
+                    self._sizes[block.folder + base] = size
+
+    def __getitem__(self, key: str) -> Expected:
+        name = key.removeprefix(self._prefix)
+        record = self._records[name]
+        return Expected(self._sizes[name] if record.size is None else record.size, record.etag)
+
+    def __iter__(self) -> Iterator[str]:
+        for name in self._files.names():
+            yield self._prefix + name
+
+    def __len__(self) -> int:
+        return len(self._files)
 
 
 def _expected(record: FileRecord, file: LocalFile) -> Expected:

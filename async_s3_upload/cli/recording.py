@@ -7,13 +7,14 @@ import logging
 import os
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, closing, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import takewhile
 
 from async_s3_upload.errors import LogDirError
 from async_s3_upload.state.journal import OpenUpload, PartRecord
-from async_s3_upload.state.run_log import FileRecord
+from async_s3_upload.state.records import FileRecord, time_text
 from async_s3_upload.state.run_state import RunState
 from async_s3_upload.text import printable, size_text
 from async_s3_upload.transfer.messages import (
@@ -43,7 +44,7 @@ DOOMING = ("access_denied", "no_such_bucket", "bad_credentials")
 
 def now_text() -> str:
     """Return the time now, UTC, ISO 8601, to the second."""
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return time_text(int(datetime.now(UTC).timestamp()))  # there are many files a second
 
 
 def known_upload(upload: OpenUpload) -> KnownUpload:
@@ -90,11 +91,8 @@ class Recorder:
     def begin(self, job: Job) -> None:
         """Expect the events of ``job``; the uploads it may begin are in the journal before it starts."""
         self._job = job
-        planned = {
-            name: item.key
-            for name, item in zip(job.names, job.items, strict=True)
-            if is_multipart(item.size) and item.known is None
-        }
+        in_parts = takewhile(lambda item: is_multipart(item.size), job.items)  # the biggest come first
+        planned = {job.names[item.number]: item.key for item in in_parts if item.known is None}
         self.state.plan(planned)
         self.state.flush()
         if planned:  # also a machine that loses its power must not forget what it was about to begin
@@ -116,17 +114,32 @@ class Recorder:
         while True:
             await asyncio.sleep(TICK_S)
             try:
-                if self.state.sync_due():
-                    await asyncio.to_thread(self.state.sync)
-                if time.monotonic() - self._snapshot_at >= self._snapshot_pause_s:
-                    self._snapshot()
+                await self._sync_if_due()
+                if self.snapshot_due():
+                    await self._snapshot()
             except LogDirError as error:
                 self._note_trouble(error)
             self._tell_progress()
 
-    def _snapshot(self) -> None:
+    async def _sync_if_due(self) -> None:
+        if self.state.sync_due():
+            await asyncio.to_thread(self.state.sync)
+
+    async def _snapshot(self) -> None:
+        """Write the log; the workers' reports are taken meanwhile, the log of a big run takes seconds."""
         began = time.monotonic()
-        self.state.snapshot(now_text())
+        with closing(self.state.snapshot(now_text())) as steps:
+            for _ in steps:
+                await self._sync_if_due()
+                await asyncio.sleep(0)
+        self.snapshot_taken(began)
+
+    def snapshot_due(self) -> bool:
+        """Tell whether it is time to write the log."""
+        return time.monotonic() - self._snapshot_at >= self._snapshot_pause_s
+
+    def snapshot_taken(self, began: float) -> None:
+        """Wait the longer for the next one the longer it took: in all, what is written grows as the run does."""
         self._snapshot_at = time.monotonic()
         self._snapshot_pause_s = max(SNAPSHOT_EVERY_S, SNAPSHOT_SHARE * (self._snapshot_at - began))
 

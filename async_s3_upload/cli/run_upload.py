@@ -8,15 +8,17 @@ import os
 import re
 import time
 from collections.abc import Collection, Coroutine, Sequence
+from itertools import chain
 from typing import Any, TypeVar
 
 from async_s3_upload.cli.reconcile import Reconciler
 from async_s3_upload.cli.recording import Recorder, known_upload, now_text
+from async_s3_upload.cli.remaining import left_to_send
 from async_s3_upload.cli.report import RunRow
 from async_s3_upload.errors import LogDirError
-from async_s3_upload.runs.scan import LocalFile, Scan, scan
-from async_s3_upload.state.run_log import RunLog
-from async_s3_upload.state.run_logs import Identity, Remembered, changed_since
+from async_s3_upload.runs.file_table import LocalFile
+from async_s3_upload.runs.scan import Scan, scan
+from async_s3_upload.state.run_logs import Identity, Remembered
 from async_s3_upload.state.run_state import RunState, recall
 from async_s3_upload.text import duration_text, plural, printable, size_text
 from async_s3_upload.transfer.coordinator import Coordinator
@@ -29,18 +31,6 @@ log = logging.getLogger(__name__)
 
 ROUNDS = 3
 """A file that changes while it is sent is planned anew at the end of the run, so many times in all."""
-
-
-def left_to_send(found: Scan, known: RunLog, resend: Collection[str] = ()) -> list[LocalFile]:
-    """Return the files that are not recorded, or changed since they were, or are to be sent again by their names."""
-    recorded = known.files
-    return [
-        file
-        for file in found.files
-        if file.name not in recorded
-        or changed_since(recorded[file.name], file.size, file.mtime_ns)
-        or file.name in resend
-    ]
 
 
 class _StoppedError(Exception):
@@ -72,6 +62,7 @@ class RunUpload:
         self.doom: str | None = None
         self.gave_up: str | None = None
         self._stopped = False
+        self._sent_parts = False
 
     async def upload(
         self,
@@ -108,8 +99,8 @@ class RunUpload:
             return
         for problem in recalled.problems:
             log.error("%s", problem)
-        for file in left:  # what is recorded of them holds no more, whatever becomes of the journal
-            recalled.log.files.pop(file.name, None)
+        for file in left if recalled.log.files else ():  # what is recorded of them holds no more, whatever becomes of
+            recalled.log.files.pop(file.name, None)  # the journal
         self._state = RunState(recalled, remembered, identity, now_text())
         self._state.log.total_local_files = self._found.regular_files
         self._state.log.exclude_patterns = [pattern.pattern for pattern in exclude]
@@ -174,7 +165,7 @@ class RunUpload:
             for name in recorder.changed:
                 recorder.fail(name, f"keeps changing: {recorder.failures[name]}")
             if not recorder.failures:
-                await self._end(left)
+                await self._end()
         seconds = max(time.monotonic() - began, 1e-9)
         log.info(
             "%s: sent %s in %s (%s/s)",
@@ -184,14 +175,14 @@ class RunUpload:
             size_text(recorder.sent_bytes / seconds),
         )
 
-    async def _end(self, sent: Sequence[LocalFile]) -> None:
+    async def _end(self) -> None:
         """Everything is recorded: verify, and look for uploads that a lost answer left behind."""
         if not self._may_go_on():
             self._recorder.failures[""] = "stopped before it was verified"
             return
         if self._verify:
             await self._verify_and_mend()
-        if self._may_go_on() and not self._recorder.failures and any(is_multipart(file.size) for file in sent):
+        if self._may_go_on() and not self._recorder.failures and self._sent_parts:
             await self._unless_stopped(self._reconciler.abort_strays())
 
     def _may_go_on(self) -> bool:
@@ -212,6 +203,7 @@ class RunUpload:
             row.bucket,
             printable(row.prefix),
         )
+        self._sent_parts |= bool(job.items) and is_multipart(job.items[0].size)  # the biggest is the first
         self._recorder.begin(job)
         sent = await self._coordinator.send(
             job, self._recorder.take, self._recorder.refreshed, some_succeeded=bool(state.log.files)
@@ -259,11 +251,10 @@ class RunUpload:
         """Write the outcome to disk and into the row."""
         row, recorder, run_log = self._row, self._recorder, self._state.log
         failures = {name: reason for name, reason in recorder.failures.items() if name}
-        expected = self._found.names()
         # a failure to verify or to ask S3 has no file: the run is then not completed all the same
-        complete_if = expected if "" not in recorder.failures else {*expected, ""}
+        without_file = [""] if "" in recorder.failures else []
         try:
-            self._state.finish(complete_if, failures, now_text())
+            self._state.finish(chain(without_file, self._found.names()), failures, now_text())
         except LogDirError as error:
             recorder.trouble = recorder.trouble or error
         if recorder.trouble is not None:

@@ -10,8 +10,9 @@ from collections.abc import Collection, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
+from async_s3_upload.cli.remaining import left_to_send
 from async_s3_upload.cli.report import RunRow
-from async_s3_upload.cli.run_upload import RunUpload, left_to_send
+from async_s3_upload.cli.run_upload import RunUpload
 from async_s3_upload.errors import LogDirError
 from async_s3_upload.runs.scan import scan
 from async_s3_upload.runs.selection import Reason

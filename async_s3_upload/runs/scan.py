@@ -12,22 +12,15 @@ import os
 import re
 import stat
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+from async_s3_upload.runs.file_table import FileTable, LocalFile
 from async_s3_upload.text import printable
 
+__all__ = ["NOT_UTF8", "LocalFile", "Scan", "Unsendable", "scan"]
+
 NOT_UTF8 = "the file name is not valid UTF-8, S3 keys have to be: rename the file"
-
-
-@dataclass(frozen=True, slots=True)
-class LocalFile:
-    """One regular file: ``name`` relative to the run folder; ``size`` (bytes), ``mtime_ns``, ``inode`` from os.stat."""
-
-    name: str
-    size: int
-    mtime_ns: int
-    inode: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +40,7 @@ class Scan:
     """
 
     root: str
-    files: list[LocalFile] = field(default_factory=list)
+    files: FileTable = field(default_factory=FileTable)
     unsendable: list[Unsendable] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     regular_files: int = 0
@@ -56,11 +49,13 @@ class Scan:
     @property
     def total_bytes(self) -> int:
         """Sum of the sizes of ``files``."""
-        return sum(file.size for file in self.files)
+        return self.files.total_bytes
 
-    def names(self) -> set[str]:
-        """Names of all that has to be in S3 for the run to be complete."""
-        return {file.name for file in self.files} | {item.name for item in self.unsendable}
+    def names(self) -> Iterator[str]:
+        """Yield the names of all that has to be in S3 for the run to be complete."""
+        yield from self.files.names()
+        for item in self.unsendable:
+            yield item.name
 
 
 def scan(root: str, exclude: Sequence[re.Pattern[str]] = ()) -> Scan:
@@ -108,27 +103,37 @@ class _Scanner:
             if self._behind_link and seen != folder:
                 self._leave_out(path, "the same folder as", seen)
                 return
-            with os.scandir(path) as entries:
-                for entry in entries:
-                    self._entry(f"{folder}/{entry.name}" if folder else entry.name, entry)
+            # relative to the open folder a file's stat takes two thirds of the time
+            descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                with os.scandir(descriptor) as entries:
+                    self._entries(f"{folder}/" if folder else "", entries)
+            finally:
+                os.close(descriptor)
         except OSError as error:
             if not self._is_excluded(path + "/"):
                 self._fail(folder, f"the folder cannot be listed: {error.strerror or error}")
 
-    def _entry(self, name: str, entry: os.DirEntry[str]) -> None:
-        try:
-            if entry.is_dir(follow_symlinks=False):
-                self._folders.append(name)
-            elif entry.is_symlink() and entry.is_dir():
-                if not self._is_excluded(entry.path + "/"):
-                    heapq.heappush(self._links, name)
-            elif self._is_excluded(entry.path):
-                self._scan.excluded += 1
-            else:
-                self._file(name, entry)
-        except OSError as error:
-            if not self._is_excluded(entry.path):
-                self._unreadable(name, entry, error)
+    def _path(self, name: str) -> str:
+        return os.path.join(self._scan.root, name)
+
+    def _entries(self, folder: str, entries: Iterable[os.DirEntry[str]]) -> None:
+        """Take the entries of a folder, whose name ends with a slash or is empty."""
+        is_excluded = self._is_excluded if self._exclude else None
+        for entry in entries:
+            try:
+                if entry.is_dir(follow_symlinks=False):
+                    self._folders.append(folder + entry.name)
+                elif entry.is_symlink() and entry.is_dir():
+                    if not self._is_excluded(self._path(folder + entry.name) + "/"):
+                        heapq.heappush(self._links, folder + entry.name)
+                elif is_excluded is not None and is_excluded(self._path(folder + entry.name)):
+                    self._scan.excluded += 1
+                else:
+                    self._file(folder, entry)
+            except OSError as error:
+                if not self._is_excluded(self._path(folder + entry.name)):
+                    self._unreadable(folder + entry.name, entry, error)
 
     def _unreadable(self, name: str, entry: os.DirEntry[str], error: OSError) -> None:
         if entry.is_symlink():
@@ -137,17 +142,18 @@ class _Scanner:
             self._scan.regular_files += 1
             self._fail(name, f"the file cannot be read: {error.strerror or error}")
 
-    def _file(self, name: str, entry: os.DirEntry[str]) -> None:
+    def _file(self, folder: str, entry: os.DirEntry[str]) -> None:
         status = entry.stat()
         if not stat.S_ISREG(status.st_mode):
             kind = _kind(status.st_mode)
-            self._scan.warnings.append(f"{printable(entry.path)} is {kind}, it is not uploaded")
+            self._scan.warnings.append(f"{printable(self._path(folder + entry.name))} is {kind}, it is not uploaded")
             return
         self._scan.regular_files += 1
-        if not name.isascii() and not _is_utf8(name):
-            self._fail(name, NOT_UTF8)
+        base = entry.name
+        if not (base.isascii() and folder.isascii()) and not _is_utf8(folder + base):
+            self._fail(folder + base, NOT_UTF8)
         else:
-            self._scan.files.append(LocalFile(name, status.st_size, status.st_mtime_ns, status.st_ino))
+            self._scan.files.add(folder, base, status.st_size, status.st_mtime_ns, status.st_ino)
 
     def _follow(self, link: str) -> None:
         """Descend into a link to a folder, unless its real folder is listed under another name already."""

@@ -24,10 +24,12 @@ import json
 import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from json.encoder import encode_basestring_ascii as quoted
 from typing import Any
 
-from async_s3_upload.state.run_log import FileRecord
+from async_s3_upload.state.records import FileRecord, Records
 
+_decoder = json.JSONDecoder()
 SUFFIX = ".journal.jsonl"
 """Follows the run log's name without its own suffix."""
 
@@ -69,7 +71,7 @@ class Replayed:
     id. ``torn`` tells that the last line was damaged and left out, ``ask`` that S3 has to be asked what it holds.
     """
 
-    files: dict[str, FileRecord] = field(default_factory=dict)
+    files: Records = field(default_factory=Records)
     dropped: set[str] = field(default_factory=set)
     uploads: dict[str, OpenUpload] = field(default_factory=dict)
     planned: dict[str, str] = field(default_factory=dict)
@@ -83,6 +85,22 @@ def encode_line(event: dict[str, Any]) -> bytes:
     return f'{body},"z":"{zlib.crc32(body.encode()):08x}"}}\n'.encode()
 
 
+def file_line(name: str, file: FileRecord) -> bytes:
+    """Return the line of a file that is in S3, as ``encode_line`` would: there is one for each file of a run."""
+    part = "" if file.part_size is None else f',"p":{file.part_size}'
+    body = (
+        f'{{"t":"file","n":{quoted(name)},"e":{quoted(file.etag)},"s":{_json(file.size)},"m":{_json(file.mtime_ns)}'
+        f',"c":{_json(file.crc64nvme)},"at":{_json(file.uploaded_at)}{part}'
+    ).encode()
+    return b'%b,"z":"%08x"}\n' % (body, zlib.crc32(body))
+
+
+def _json(value: str | int | None) -> str:
+    if value is None:
+        return "null"
+    return quoted(value) if isinstance(value, str) else str(value)
+
+
 def decode_line(line: bytes) -> dict[str, Any]:
     """Return the event of a line.
 
@@ -92,9 +110,10 @@ def decode_line(line: bytes) -> dict[str, Any]:
     body, mark, check = line.rstrip(b"\n").rpartition(b',"z":"')
     if not mark or not line.endswith(b"\n") or check != b'%08x"}' % zlib.crc32(body):
         raise ValueError("the line is damaged")
-    event = json.loads(body + b"}")
-    if not isinstance(event, dict):
-        raise ValueError("the line is no object")  # noqa: TRY004 - damage, not a type error of ours
+    text = (body + b"}").decode()
+    event, end = _decoder.raw_decode(text)
+    if end != len(text) or not isinstance(event, dict):
+        raise ValueError("the line is no object")
     return event
 
 
@@ -126,8 +145,8 @@ def _apply(state: Replayed, event: dict[str, Any]) -> None:
         state.uploads.pop(name, None)
         state.planned.pop(name, None)
     elif kind == "drop":
-        state.files.pop(event["n"], None)
         state.dropped.add(event["n"])
+        state.files.pop(event["n"], None)
     elif kind == "plan":
         state.planned[event["n"]] = event["k"]
     elif kind == "open":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from async_s3_upload.state.journal import encode_line
@@ -50,7 +50,11 @@ class JournalWriter:
 
     def add(self, event: dict[str, Any]) -> None:
         """Take one event; ``flush`` writes it."""
-        self._pending.append(encode_line(event))
+        self.add_line(encode_line(event))
+
+    def add_line(self, line: bytes) -> None:
+        """Take one event that is encoded already."""
+        self._pending.append(line)
 
     def flush(self) -> None:
         """Write the events taken so far: they outlive this process from then on.
@@ -121,14 +125,14 @@ def append_line(path: str, event: dict[str, Any]) -> None:
         os.fsync(file.fileno())
 
 
-def read_lines(path: str) -> list[bytes]:
-    """Return the lines of a journal with their ends; none where there is no journal.
+def read_lines(path: str) -> Iterator[bytes]:
+    """Yield the lines of a journal with their ends; none where there is no journal.
 
     Raises:
         OSError: it cannot be read.
     """
     try:
         with open(path, "rb") as file:
-            return file.readlines()
+            yield from file
     except FileNotFoundError:
-        return []
+        return

@@ -15,32 +15,23 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, BinaryIO
 
+from async_s3_upload.state.records import FileRecord, Records, as_records
+from async_s3_upload.state.run_log_entries import Entries, optional, relative, typed, usable_path
+from async_s3_upload.state.run_log_lines import detail_lines, etag_lines, is_cut_off, read_by_lines, section
 from async_s3_upload.text import printable
 
-T = TypeVar("T")
+__all__ = ["FileRecord", "RunLog", "UnreadableRunLog", "read_run_log", "write_run_log", "writing_run_log"]
+
+STEP_CHARACTERS = 1 << 18
+"""About so much of a log is written in one step: some milliseconds."""
 
 
 class UnreadableRunLog(Exception):
     """The file is torn, or no run log; its text says which file and why."""
-
-
-@dataclass(frozen=True, slots=True)
-class FileRecord:
-    """One file that is in S3. Logs of the replaced tool know the ETag only: the rest is None.
-
-    ``part_size`` is that of a multipart object, None for others and in older logs.
-    """
-
-    etag: str
-    size: int | None = None
-    mtime_ns: int | None = None
-    crc64nvme: str | None = None
-    uploaded_at: str | None = None
-    part_size: int | None = None
 
 
 @dataclass(slots=True)
@@ -57,14 +48,14 @@ class RunLog:
     remote_path: str | None = None
     completed: bool = False
     total_local_files: int = 0
-    files: dict[str, FileRecord] = field(default_factory=dict)
+    files: MutableMapping[str, FileRecord] = field(default_factory=Records)
     failures: dict[str, str] = field(default_factory=dict)
     started_at: str | None = None
     updated_at: str | None = None
     completed_at: str | None = None
     exclude_patterns: list[str] | None = None
 
-    def finish(self, expected: Collection[str], failures: Mapping[str, str], now: str) -> None:
+    def finish(self, expected: Iterable[str], failures: Mapping[str, str], now: str) -> None:
         """Note the outcome of an attempt.
 
         ``expected`` are the names of everything that belongs to the run; it is completed when each of them
@@ -78,9 +69,10 @@ class RunLog:
     def as_text(self) -> Iterator[str]:
         """Yield the JSON document in pieces: one entry a line, so that people can read and grep it.
 
-        Linear in the number of files and several times as fast as ``json.dump(indent=4)``.
+        Linear in the number of files; it is the log as it was when the first piece was taken.
         """
         failed = {printable(os.path.join(self.run_path, name)): why for name, why in self.failures.items()}
+        folders = as_records(self.files).folders()
         head = {
             "run_id": printable(self.run_id),
             "run_path": printable(self.run_path),
@@ -90,8 +82,6 @@ class RunLog:
             "total_failed_upload": len(failed),
             "failed_upload_files": list(failed),
         }
-        yield json.dumps(head, indent=4)[:-2] + ",\n"
-        yield from _entries("uploaded_files", ((self._path(name), file.etag) for name, file in self.files.items()))
         ours = {
             "bucket": self.bucket,
             "remote_path": self.remote_path,
@@ -101,35 +91,11 @@ class RunLog:
             "exclude_patterns": self.exclude_patterns,
             "failures": failed,
         }
+        yield json.dumps(head, indent=4)[:-2] + ",\n"
+        yield from section("uploaded_files", etag_lines(folders, self.run_path))
         yield ",\n" + json.dumps(ours, indent=4)[2:-2] + ",\n"
-        known = ((name, _details(file)) for name, file in self.files.items() if file.size is not None)
-        yield from _entries("files", known)
+        yield from section("files", detail_lines(folders))
         yield "\n}\n"
-
-    def _path(self, name: str) -> str:
-        return printable(os.path.join(self.run_path, name))
-
-
-def _details(file: FileRecord) -> dict[str, Any]:
-    details: dict[str, Any] = {
-        "size": file.size,
-        "mtime_ns": file.mtime_ns,
-        "crc64nvme": file.crc64nvme,
-        "uploaded_at": file.uploaded_at,
-    }
-    if file.part_size is not None:
-        details["part_size"] = file.part_size
-    return details
-
-
-def _entries(key: str, items: Iterator[tuple[str, Any]]) -> Iterator[str]:
-    yield f'    "{key}": {{'
-    encode = json.JSONEncoder().encode
-    separator = "\n"
-    for name, value in items:
-        yield f"{separator}        {encode(name)}: {encode(value)}"
-        separator = ",\n"
-    yield "\n    }" if separator != "\n" else "}"
 
 
 def write_run_log(log: RunLog, path: str) -> None:
@@ -138,10 +104,24 @@ def write_run_log(log: RunLog, path: str) -> None:
     Raises:
         OSError: the disk is full, read-only or gone; what was there before is untouched.
     """
+    for _ in writing_run_log(log, path):
+        pass
+
+
+def writing_run_log(log: RunLog, path: str) -> Iterator[None]:
+    """Do the same in steps, between which other work may be done, and the log may change: it is written as it was.
+
+    Only when the steps are exhausted the log is replaced; closed before, they leave the old one.
+    """
     temporary = f"{path}.{os.getpid()}.tmp"
     try:
         with open(temporary, "w", encoding="utf-8") as file:
-            file.writelines(log.as_text())
+            written = 0
+            for piece in log.as_text():
+                written += file.write(piece)
+                if written >= STEP_CHARACTERS:
+                    written = 0
+                    yield
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
@@ -177,8 +157,15 @@ def read_run_log(path: str) -> RunLog:
         UnreadableRunLog: the file is torn, is no run log, or cannot be read.
     """
     try:
-        with open(path, encoding="utf-8") as file:
-            return _from_json(_typed(json.load(file), dict))
+        with open(path, "rb") as file:
+            if is_cut_off(file):
+                raise ValueError("its end is missing")
+            try:
+                return _read_by_lines(file)
+            except (ValueError, KeyError, TypeError, RecursionError):
+                # laid out otherwise, by a person or another program; or damaged: then this tells where
+                file.seek(0)
+                return _read_whole(file)
     except OSError as error:
         raise UnreadableRunLog(f"run log {path} cannot be read: {error.strerror or error}") from error
     except (ValueError, KeyError, TypeError, RecursionError) as error:
@@ -186,62 +173,39 @@ def read_run_log(path: str) -> RunLog:
         raise UnreadableRunLog(f"run log {path} is torn or no run log: {reason}") from error
 
 
-def _from_json(data: dict[str, Any]) -> RunLog:
-    run_path = _usable_path(os.path.normpath(_typed(data["run_path"], str)))
-    details = _typed(data.get("files") or {}, dict)
-    files = {}
-    for path, etag in _typed(data["uploaded_files"], dict).items():
-        name = _relative(path, run_path)
-        detail = _typed(details.get(name, {}), dict)
-        files[name] = FileRecord(
-            _typed(etag, str).strip('"'),
-            _optional(detail.get("size"), int),
-            _optional(detail.get("mtime_ns"), int),
-            _optional(detail.get("crc64nvme"), str),
-            _optional(detail.get("uploaded_at"), str),
-            _optional(detail.get("part_size"), int),
-        )
-    why = _typed(data.get("failures") or {}, dict)
-    failed = _typed(data.get("failed_upload_files") or [], list)
-    patterns = _optional(data.get("exclude_patterns"), list)
+def _read_by_lines(file: BinaryIO) -> RunLog:
+    entries = Entries()
+    data = read_by_lines(file, entries)
+    run_path = usable_path(data["run_path"])
+    if data["uploaded_files"] != {} or data.get("files") or not entries.is_in(run_path):
+        raise ValueError("the entries have no lines of their own")
+    return _from_json(data, entries.records, run_path)
+
+
+def _read_whole(file: BinaryIO) -> RunLog:
+    data = typed(json.loads(file.read().decode()), dict)
+    entries = Entries()
+    entries.begin(data["run_path"])
+    entries.uploaded(typed(data["uploaded_files"], dict))
+    entries.details(typed(data.get("files") or {}, dict))
+    return _from_json(data, entries.records, usable_path(data["run_path"]))
+
+
+def _from_json(data: dict[str, Any], files: Records, run_path: str) -> RunLog:
+    why = typed(data.get("failures") or {}, dict)
+    failed = typed(data.get("failed_upload_files") or [], list)
+    patterns = optional(data.get("exclude_patterns"), list)
     return RunLog(
-        run_id=_typed(data["run_id"], str),
+        run_id=typed(data["run_id"], str),
         run_path=run_path,
-        bucket=_optional(data.get("bucket"), str),
-        remote_path=_optional(data.get("remote_path"), str),
-        completed=_typed(data["completed"], bool),
-        total_local_files=_typed(data.get("total_local_files", len(files)), int),
+        bucket=optional(data.get("bucket"), str),
+        remote_path=optional(data.get("remote_path"), str),
+        completed=typed(data["completed"], bool),
+        total_local_files=typed(data.get("total_local_files", len(files)), int),
         files=files,
-        failures={_relative(_typed(path, str), run_path): str(why.get(path, "failed before")) for path in failed},
-        started_at=_optional(data.get("started_at"), str),
-        updated_at=_optional(data.get("updated_at"), str),
-        completed_at=_optional(data.get("completed_at"), str),
-        exclude_patterns=None if patterns is None else [_typed(pattern, str) for pattern in patterns],
+        failures={relative(typed(path, str), run_path): str(why.get(path, "failed before")) for path in failed},
+        started_at=optional(data.get("started_at"), str),
+        updated_at=optional(data.get("updated_at"), str),
+        completed_at=optional(data.get("completed_at"), str),
+        exclude_patterns=None if patterns is None else [typed(pattern, str) for pattern in patterns],
     )
-
-
-def _typed(value: Any, kind: type[T]) -> T:
-    if not isinstance(value, kind):
-        raise TypeError(f"{value!r:.40} stands where {kind.__name__} is due")
-    return value
-
-
-def _optional(value: Any, kind: type[T]) -> T | None:
-    return None if value is None else _typed(value, kind)
-
-
-def _usable_path(path: str) -> str:
-    os.fsencode(path)
-    if "\0" in path:
-        raise ValueError("run_path holds a NUL character")
-    return path
-
-
-def _relative(path: str, run_path: str) -> str:
-    """Name of a file relative to its run folder; paths outside of it stay as they are."""
-    if os.path.isabs(path):
-        path = os.path.normpath(path)
-        if path.startswith(run_path.rstrip("/") + "/"):
-            return path[len(run_path.rstrip("/")) + 1 :]
-        return path
-    return os.path.normpath(path)

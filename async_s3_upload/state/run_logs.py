@@ -69,6 +69,47 @@ class Remembered:
         return os.path.join(os.path.dirname(folder), LOCKS, name.removesuffix(SUFFIX) + ".lock")
 
 
+class _Recent:
+    """The log that was read last, while nobody took it to change it.
+
+    A command looks for the log of a run several times before it begins, and that of a million files takes seconds.
+    """
+
+    def __init__(self) -> None:
+        self._log: RunLog | None = None
+        self._mark: object = None
+
+    def read(self, path: str) -> RunLog:
+        """Read the log at ``path`` unless it is the one at hand, and still the same file."""
+        mark = _mark_of(path)
+        if self._log is None or mark is None or mark != self._mark:
+            self._log = None  # first: two are twice the memory
+            self._log, self._mark = read_run_log(path), mark
+        return self._log
+
+    def forget(self) -> None:
+        """Read afresh the next time."""
+        self._log = None
+
+
+_recent = _Recent()
+
+
+def take_over(log: RunLog) -> RunLog:
+    """Return the log as the caller's own: what is changed in it is not what others find."""
+    _recent.forget()
+    return log
+
+
+def _mark_of(path: str) -> object:
+    """Return what tells a file from the one that replaces it: logs are replaced, never changed."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return path, found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+
+
 class RunLogs:
     """Run logs in ``<log_dir>/uploads``; looks into the folder afresh at each call of ``find``."""
 
@@ -77,6 +118,8 @@ class RunLogs:
 
     def find(self, identity: Identity) -> Remembered:
         """Find the log of a run and destination, without changing anything.
+
+        Who wants to change what it holds has to ``take_over`` the log first, as ``recall`` does.
 
         Raises:
             LogDirError: the folder of run logs cannot be listed.
@@ -89,7 +132,7 @@ class RunLogs:
         for path in self._logs_of(identity.run_id):
             taken = taken or path == first
             try:
-                log = read_run_log(path)
+                log = _recent.read(path)
             except UnreadableRunLog as error:
                 if path in (first, own) and (torn is None or path == own):
                     torn = Remembered(path, None, str(error))

@@ -5,15 +5,15 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from async_s3_upload.errors import LogDirError
-from async_s3_upload.state.journal import CorruptJournal, OpenUpload, PartRecord, Replayed, replay
+from async_s3_upload.state.journal import CorruptJournal, OpenUpload, PartRecord, Replayed, file_line, replay
 from async_s3_upload.state.journal_writer import JournalWriter, append_line, read_lines
-from async_s3_upload.state.run_log import FileRecord, RunLog, write_run_log
-from async_s3_upload.state.run_logs import Identity, Remembered
+from async_s3_upload.state.run_log import FileRecord, RunLog, write_run_log, writing_run_log
+from async_s3_upload.state.run_logs import Identity, Remembered, take_over
 
 
 @dataclass(slots=True)
@@ -42,7 +42,7 @@ def recall(identity: Identity, remembered: Remembered) -> Recalled:
     Raises:
         LogDirError: the journal cannot be read.
     """
-    recalled = Recalled(remembered.log or RunLog(identity.run_id, identity.run_path))
+    recalled = Recalled(take_over(remembered.log or RunLog(identity.run_id, identity.run_path)))
     if remembered.problem is not None:
         recalled.problems.append(remembered.problem)
         recalled.damaged_files.append(remembered.path)
@@ -112,18 +112,7 @@ class RunState:
         self.log.files[name] = file
         self.uploads.pop(name, None)
         self.planned.pop(name, None)
-        event = {
-            "t": "file",
-            "n": name,
-            "e": file.etag,
-            "s": file.size,
-            "m": file.mtime_ns,
-            "c": file.crc64nvme,
-            "at": file.uploaded_at,
-        }
-        if file.part_size is not None:
-            event["p"] = file.part_size
-        self._journal.add(event)
+        self._journal.add_line(file_line(name, file))
 
     def drop(self, name: str) -> None:
         """Note that what is recorded of a file holds no more."""
@@ -174,13 +163,16 @@ class RunState:
         with _log_dir_trouble(self._journal.path):
             self._journal.sync()
 
-    def snapshot(self, now: str) -> None:
-        """Replace the run log; the journal goes on, reading both gives the same state."""
+    def snapshot(self, now: str) -> Generator[None, None, None]:
+        """Replace the run log, in steps between which changes may be made; it is written as it was at the first.
+
+        The journal goes on, reading both gives the same state.
+        """
         self.log.updated_at = now
         with _log_dir_trouble(self._path):
-            write_run_log(self.log, self._path)
+            yield from writing_run_log(self.log, self._path)
 
-    def finish(self, expected: Collection[str], failures: Mapping[str, str], now: str) -> None:
+    def finish(self, expected: Iterable[str], failures: Mapping[str, str], now: str) -> None:
         """Note the end of the attempt and close; the journal goes where it has nothing to tell any more."""
         self.log.finish(expected, failures, now)
         with _log_dir_trouble(self._path):

@@ -59,27 +59,24 @@ def difference(expected: Expected, found: ObjectInfo) -> str | None:
     return None
 
 
-def compare(expected: Mapping[str, Expected], listed: Mapping[str, ObjectInfo]) -> Differences:
-    """Compare by key; pure."""
-    found = Differences()
-    for key, what in expected.items():
-        found.note(key, what, listed.get(key))
-    found.extra = [key for key in listed if key not in expected]
-    return found
+async def list_all(
+    store: ObjectStore, bucket: str, prefix: str, fresh: Callable[[], Callable[[ObjectInfo], None]]
+) -> None:
+    """List all objects under ``prefix``, one request for 1,000 of them, and give each to what ``fresh()`` returned.
 
-
-async def list_all(store: ObjectStore, bucket: str, prefix: str) -> dict[str, ObjectInfo]:
-    """Return all objects under ``prefix`` by key: one request for 1,000 of them.
+    A listing that has to begin again asks ``fresh`` again: what was given before counts no more.
 
     Raises:
         StoreError: the listing failed for good.
     """
 
-    async def listing(_: int) -> dict[str, ObjectInfo]:
+    async def listing(_: int) -> None:
         await store.refresh()
-        return {found.key: found async for found in store.list_objects(bucket, prefix)}
+        take = fresh()
+        async for found in store.list_objects(bucket, prefix):
+            take(found)
 
-    return await retrying(_POLICY, listing, lambda _number, _error: None)
+    await retrying(_POLICY, listing, lambda _number, _error: None)
 
 
 async def list_open_uploads(store: ObjectStore, bucket: str, prefix: str) -> list[ListedUpload]:
@@ -114,6 +111,38 @@ async def abort_uploads(
         on_aborted(key, upload_id)
 
 
+class _Listing:
+    """Compares what is listed with what is expected, one after the other."""
+
+    def __init__(self, expected: Mapping[str, Expected]) -> None:
+        self._expected = expected
+        self._unseen: set[str] = set()
+        self._extra: dict[str, None] = {}
+        self._found = Differences()
+
+    def begin(self) -> Callable[[ObjectInfo], None]:
+        """Return what takes the objects."""
+        self._unseen = set(self._expected)
+        self._extra = {}
+        self._found = Differences()
+        return self._take
+
+    def _take(self, there: ObjectInfo) -> None:
+        key = there.key
+        if key in self._unseen:
+            self._unseen.remove(key)
+            self._found.note(key, self._expected[key], there)
+        elif key not in self._expected:
+            self._extra[key] = None
+
+    def differences(self) -> Differences:
+        """Return what came out."""
+        # in the order of what is expected, not of a set
+        self._found.missing = [key for key in self._expected if key in self._unseen] if self._unseen else []
+        self._found.extra = list(self._extra)
+        return self._found
+
+
 async def compare_with_s3(
     store: ObjectStore, bucket: str, prefix: str, expected: Mapping[str, Expected]
 ) -> Differences:
@@ -125,7 +154,9 @@ async def compare_with_s3(
     Raises:
         StoreError: S3 could not be asked.
     """
-    found = compare(expected, await list_all(store, bucket, prefix))
+    listing = _Listing(expected)
+    await list_all(store, bucket, prefix, listing.begin)
+    found = listing.differences()
     asked = await check_keys(store, bucket, expected, found.missing)
     found.missing = asked.missing
     found.different |= asked.different
@@ -156,12 +187,17 @@ async def check_keys(
         StoreError: S3 could not be asked.
     """
     found = Differences()
-    turn = asyncio.Semaphore(HEADS_AT_A_TIME)
+    left = iter(keys)
 
-    async def check(key: str) -> None:
-        async with turn:
-            there = await head(store, bucket, key)
-        found.note(key, expected[key], there)
+    async def check() -> None:
+        for key in left:
+            found.note(key, expected[key], await head(store, bucket, key))
 
-    await asyncio.gather(*(check(key) for key in keys))
+    tasks = [asyncio.create_task(check()) for _ in range(min(HEADS_AT_A_TIME, len(keys)))]
+    try:
+        await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
     return found

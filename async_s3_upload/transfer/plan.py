@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
-from typing import Protocol
+from array import array
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol, overload
 
 from async_s3_upload.text import printable
-from async_s3_upload.transfer.messages import FileItem, KnownUpload, ObjectSettings
+from async_s3_upload.transfer.messages import FileItem, KnownUpload, Mode, ObjectSettings
 
 MiB = 1024 * 1024
 PART_SIZE = 8 * MiB
@@ -127,18 +128,106 @@ NOTHING = Memory()
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """The files of one run to one destination, biggest first. ``impossible`` maps names to reasons."""
+    """The files of one run to one destination, biggest first. ``impossible`` maps names to reasons.
+
+    ``items`` and ``names`` make what they are asked for at that moment: a job of a million files is small until all
+    of its items are wanted at once.
+    """
 
     bucket: str
     settings: ObjectSettings
-    items: tuple[FileItem, ...]
-    names: tuple[str, ...]
+    items: Sequence[FileItem]
+    names: Sequence[str]
     impossible: dict[str, str]
+    total_bytes: int = 0
+    """Sum of the sizes of ``items``."""
 
-    @property
-    def total_bytes(self) -> int:
-        """Sum of the sizes of ``items``."""
-        return sum(item.size for item in self.items)
+
+class Planned(Sequence[FileItem]):
+    """The items of a job, biggest first, equal sizes by name; four bytes each, made when they are asked for."""
+
+    def __init__(
+        self,
+        prefix: str,
+        root: str,
+        files: Sequence[PlannedFile],
+        memory: Memory,
+        compare: Mapping[str, int] | None = None,
+    ) -> None:
+        """Only compare where ``compare`` is given: the remembered part sizes by name."""
+        self._prefix = prefix
+        self._root = root
+        self._files = files
+        self._memory = memory
+        self._compare = compare
+        self.impossible: dict[str, str] = {}
+        self.total_bytes = 0
+        self._order = array("I", self._sorted())
+
+    def _sorted(self) -> list[int]:
+        names: list[str] = []
+        sizes, rows = array("Q"), []
+        for row, file in enumerate(self._files):
+            names.append(file.name)
+            sizes.append(file.size)
+            try:
+                key_for(self._prefix, file.name)
+                part_size(file.size)
+            except Unplannable as error:
+                self.impossible[file.name] = str(error)
+            else:
+                rows.append(row)
+                self.total_bytes += file.size
+        rows.sort(key=names.__getitem__)
+        del names  # the largest of all that is needed here
+        rows.sort(key=sizes.__getitem__, reverse=True)  # stable: equal sizes stay in the order of their names
+        return rows
+
+    def file(self, number: int) -> PlannedFile:
+        """Return the file of an item."""
+        return self._files[self._order[number]]
+
+    def __len__(self) -> int:
+        return len(self._order)
+
+    @overload
+    def __getitem__(self, number: int) -> FileItem: ...
+    @overload
+    def __getitem__(self, number: slice) -> tuple[FileItem, ...]: ...
+    def __getitem__(self, number: int | slice) -> FileItem | tuple[FileItem, ...]:
+        if isinstance(number, slice):
+            return tuple(self._item(one) for one in range(*number.indices(len(self))))
+        return self._item(range(len(self))[number])
+
+    def _item(self, number: int) -> FileItem:
+        file, memory = self.file(number), self._memory
+        name = file.name
+        path, key = os.path.join(self._root, name), key_for(self._prefix, name)
+        if self._compare is not None:
+            part = self._compare.get(name)
+            return FileItem(number, path, key, file.size, file.mtime_ns, file.inode, None, False, "compare", part)
+        known, stray = memory.uploads.get(name), name in memory.stray
+        mode: Mode = "probe" if name in memory.probe else "send"
+        return FileItem(number, path, key, file.size, file.mtime_ns, file.inode, known, stray, mode)
+
+
+class PlannedNames(Sequence[str]):
+    """The names of a job's files, in the order of its items."""
+
+    def __init__(self, items: Planned) -> None:
+        self._items = items
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    @overload
+    def __getitem__(self, number: int) -> str: ...
+    @overload
+    def __getitem__(self, number: slice) -> tuple[str, ...]: ...
+    def __getitem__(self, number: int | slice) -> str | tuple[str, ...]:
+        if isinstance(number, slice):
+            return tuple(self._items.file(one).name for one in range(*number.indices(len(self))))
+        return self._items.file(number).name
 
 
 def plan_job(
@@ -151,46 +240,24 @@ def plan_job(
 ) -> Job:
     """Plan the files of the run folder ``root``, biggest first, equal sizes by name.
 
-    ``items[i].number == i`` and ``names[i]`` is that file's name.
+    ``items[i].number == i`` and ``names[i]`` is that file's name. ``files`` are kept, and must not change.
     """
-    items: list[FileItem] = []
-    names: list[str] = []
-    impossible: dict[str, str] = {}
-    for file in sorted(files, key=lambda file: (-file.size, file.name)):
-        name = file.name
-        try:
-            key = key_for(prefix, name)
-            part_size(file.size)
-        except Unplannable as error:
-            impossible[name] = str(error)
-            continue
-        items.append(
-            FileItem(
-                len(items),
-                os.path.join(root, name),
-                key,
-                file.size,
-                file.mtime_ns,
-                file.inode,
-                memory.uploads.get(name),
-                name in memory.stray,
-                "probe" if name in memory.probe else "send",
-            )
-        )
-        names.append(name)
-    return Job(bucket, settings, tuple(items), tuple(names), impossible)
+    return _planned(bucket, settings, Planned(prefix, root, _sequence(files), memory))
 
 
 def compare_job(
     bucket: str, prefix: str, root: str, files: Iterable[PlannedFile], part_sizes: Mapping[str, int]
 ) -> Job:
     """Plan the comparison of files with what S3 holds; nothing is sent. ``part_sizes`` are those remembered by name."""
-    job = plan_job(bucket, prefix, root, files)
-    items = (
-        replace(item, mode="compare", part_size=part_sizes.get(name))
-        for name, item in zip(job.names, job.items, strict=True)
-    )
-    return replace(job, items=tuple(items))
+    return _planned(bucket, DEFAULTS, Planned(prefix, root, _sequence(files), NOTHING, part_sizes))
+
+
+def _planned(bucket: str, settings: ObjectSettings, items: Planned) -> Job:
+    return Job(bucket, settings, items, PlannedNames(items), items.impossible, items.total_bytes)
+
+
+def _sequence(files: Iterable[PlannedFile]) -> Sequence[PlannedFile]:
+    return files if isinstance(files, Sequence) else tuple(files)
 
 
 def worker_count(job_files: int, job_bytes: int, cores: int) -> int:

@@ -19,7 +19,7 @@ from async_s3_upload.state.journal import (
     encode_line,
     replay,
 )
-from async_s3_upload.state.run_log import FileRecord
+from async_s3_upload.state.records import FileRecord, Records
 
 PLAN = {"t": "plan", "n": "big", "k": "run/big"}
 OPEN = {"t": "open", "n": "big", "k": "run/big", "u": "id1", "s": 30, "m": 5, "i": 7, "p": 8, "x": True}
@@ -96,7 +96,7 @@ def test_no_lines_are_no_news() -> None:
 
 
 def test_a_file_is_recorded_and_its_upload_has_ended() -> None:
-    assert replayed(PLAN, OPEN, PART, FILE) == Replayed(files={"big": RECORD})
+    assert replayed(PLAN, OPEN, PART, FILE) == Replayed(files=Records({"big": RECORD}))
 
 
 def test_a_file_of_one_piece_has_no_part_size() -> None:
@@ -105,7 +105,7 @@ def test_a_file_of_one_piece_has_no_part_size() -> None:
 
 def test_a_dropped_file_is_recorded_no_more_until_it_is_again() -> None:
     assert replayed(FILE, DROP) == Replayed(dropped={"big"})
-    assert replayed(FILE, DROP, FILE) == Replayed(files={"big": RECORD})
+    assert replayed(FILE, DROP, FILE) == Replayed(files=Records({"big": RECORD}))
 
 
 def test_the_intention_to_begin_stays_until_the_file_is_done() -> None:
@@ -166,7 +166,7 @@ def test_a_torn_last_line_is_left_out(torn: bytes) -> None:
 )
 def test_a_garbage_last_line_is_left_out(garbage: bytes) -> None:
     found = replay([*lines(FILE), garbage])
-    assert found == Replayed(files={"big": RECORD}, torn=True)
+    assert found == Replayed(files=Records({"big": RECORD}), torn=True)
 
 
 @pytest.mark.parametrize("garbage", [b"no line of ours\n", b"\0" * 10 + b"\n", encode_line(PART)[3:]])
@@ -200,7 +200,7 @@ EVENTS = st.one_of(
 
 def over(files: dict[str, FileRecord], found: Replayed) -> dict[str, FileRecord]:
     """Return what is recorded by a run log with a journal beside it."""
-    return {name: record for name, record in files.items() if name not in found.dropped} | found.files
+    return {name: record for name, record in files.items() if name not in found.dropped} | dict(found.files)
 
 
 @given(st.lists(EVENTS, max_size=20), st.data())

@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from async_s3_upload.errors import LogDirError
-from async_s3_upload.state.run_log import FileRecord, RunLog, write_run_log
-from async_s3_upload.state.run_logs import Identity, RunLogs, changed_since
+from async_s3_upload.state import run_logs
+from async_s3_upload.state.run_log import FileRecord, RunLog, read_run_log, write_run_log
+from async_s3_upload.state.run_logs import Identity, RunLogs, changed_since, take_over
 
 RUN_ID = "240101_A01295_0001_AHV7TDRXY"
 
@@ -338,3 +339,51 @@ def test_digests_are_the_same_exactly_for_the_same_folder_and_destination(one: I
 )
 def test_a_file_changed_when_its_size_or_time_differs_from_what_was_recorded(record: FileRecord, changed: bool) -> None:
     assert changed_since(record, 10, 20) is changed
+
+
+@pytest.fixture
+def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Names of the logs that are read from the disk."""
+    found: list[str] = []
+
+    def read(path: str) -> RunLog:
+        found.append(os.path.basename(path))
+        return read_run_log(path)
+
+    monkeypatch.setattr(run_logs, "read_run_log", read)
+    return found
+
+
+def test_a_log_that_is_looked_for_several_times_is_read_once(logs: RunLogs, run: Path, reads: list[str]) -> None:
+    remember(logs, to(run))
+    first = logs.find(to(run))
+    assert RunLogs(os.path.dirname(logs.folder)).find(to(run)).log is first.log
+    assert len(reads) == 1
+
+
+def test_a_log_that_was_replaced_meanwhile_is_read_afresh(logs: RunLogs, run: Path, reads: list[str]) -> None:
+    remember(logs, to(run))
+    before = logs.find(to(run))
+    remember(logs, to(run), completed=True, path=before.path)
+    after = logs.find(to(run)).log
+    assert after is not None
+    assert after.completed
+    assert len(reads) == 2
+
+
+def test_what_is_changed_in_a_log_that_was_taken_over_is_not_found(logs: RunLogs, run: Path, reads: list[str]) -> None:
+    remember(logs, to(run))
+    mine = logs.find(to(run)).log
+    assert mine is not None
+    take_over(mine).files.clear()
+    again = logs.find(to(run)).log
+    assert again is not None
+    assert set(again.files) == {"RunInfo.xml"}
+    assert len(reads) == 2
+
+
+def test_a_log_that_became_torn_is_found_out(logs: RunLogs, run: Path) -> None:
+    path = remember(logs, to(run))
+    assert logs.find(to(run)).problem is None
+    os.truncate(path, 40)
+    assert logs.find(to(run)).problem is not None

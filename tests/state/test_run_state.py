@@ -134,14 +134,14 @@ def test_a_recorded_file_ends_its_upload(start: Start) -> None:
 def test_a_dropped_record_holds_no_more_although_the_log_on_disk_has_it(start: Start) -> None:
     state = start.open()
     state.record("small", SMALL)
-    state.snapshot(LATER)
+    list(state.snapshot(LATER))
     state.drop("small")
     state.drop("unknown")
     state.flush()
     die(state)
     assert read_run_log(start.log).files == {"small": SMALL}
     assert start.recall().log.files == {}
-    assert len(read_lines(start.journal)) == 2, "of what was not recorded there is nothing to say"
+    assert len(list(read_lines(start.journal))) == 2, "of what was not recorded there is nothing to say"
 
 
 def test_events_of_an_older_upload_change_nothing(start: Start) -> None:
@@ -162,7 +162,7 @@ def test_an_intention_is_written_once(start: Start) -> None:
     for _ in range(3):
         state.plan({"big": "runs/run/big"})
     state.flush()
-    assert len(read_lines(start.journal)) == 1
+    assert len(list(read_lines(start.journal))) == 1
     die(state)
 
 
@@ -170,7 +170,7 @@ def test_a_snapshot_replaces_the_log_and_the_journal_goes_on(start: Start) -> No
     state = start.open()
     state.record("a", SMALL)
     state.flush()
-    state.snapshot(LATER)
+    list(state.snapshot(LATER))
     state.record("b", SMALL)
     state.flush()
     die(state)
@@ -186,7 +186,7 @@ def test_a_snapshot_never_says_completed(start: Start) -> None:
     assert read_run_log(start.log).completed
     state = start.open(LATER)
     assert not read_run_log(start.log).completed, "a new start is under way"
-    state.snapshot(LATER)
+    list(state.snapshot(LATER))
     assert not read_run_log(start.log).completed
     die(state)
 
@@ -245,7 +245,7 @@ def test_a_torn_last_line_costs_that_line_only(start: Start) -> None:
 def test_a_damaged_middle_is_said_and_s3_has_to_be_asked(start: Start) -> None:
     state = start.open()
     state.record("in the log", SMALL)
-    state.snapshot(NOW)
+    list(state.snapshot(NOW))
     for name in ("a", "b", "c"):
         state.record(name, SMALL)
     state.upload_begun("big", upload())
@@ -385,7 +385,7 @@ def test_a_disk_that_is_gone_is_said_by_sync_and_snapshot(start: Start, monkeypa
         with pytest.raises(LogDirError):
             state.sync()
         with pytest.raises(LogDirError):
-            state.snapshot(LATER)
+            list(state.snapshot(LATER))
     die(state)
 
 
@@ -428,7 +428,7 @@ def test_after_any_history_of_kills_what_is_recalled_is_what_was_flushed(
     state = start.open()
     for number, (step, name) in enumerate(steps):
         if step == "snapshot":
-            state.snapshot(LATER)
+            list(state.snapshot(LATER))
         elif step == "kill":
             die(state)
             state = start.open()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -22,6 +22,7 @@ from async_s3_upload.cli.recording import (
 )
 from async_s3_upload.errors import LogDirError
 from async_s3_upload.runs.scan import LocalFile
+from async_s3_upload.state import run_log
 from async_s3_upload.state.journal import OpenUpload, PartRecord
 from async_s3_upload.state.run_log import FileRecord, RunLog, read_run_log, write_run_log
 from async_s3_upload.state.run_logs import Identity, RunLogs
@@ -315,8 +316,10 @@ async def test_a_log_that_takes_long_to_write_is_written_seldom(
     found = place.recorder()
     written: list[float] = []
 
-    def takes_a_second(_now: str) -> None:
-        clock.now_s += 1.0
+    def takes_a_second(_now: str) -> Iterator[None]:
+        clock.now_s += 0.5
+        yield
+        clock.now_s += 0.5
         written.append(clock.now_s)
 
     monkeypatch.setattr(found.state, "snapshot", takes_a_second)
@@ -328,6 +331,97 @@ async def test_a_log_that_takes_long_to_write_is_written_seldom(
         assert len(written) == 1
         clock.now_s += 1
         await ticks(lambda: len(written) == 2)
+
+
+async def test_results_are_taken_and_reach_the_disk_while_the_log_is_written(
+    clock: Clock, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = place.recorder()
+    found.take(done(1))
+    synced: list[int] = []
+    real = found.state.snapshot
+
+    def meanwhile(now: str) -> Iterator[None]:
+        for number, step in enumerate(real(now)):
+            if not number:
+                found.state.drop("Data/mid")
+                found.take(done(2))
+            yield step
+
+    monkeypatch.setattr(run_log, "STEP_CHARACTERS", 1)
+    monkeypatch.setattr(found.state, "snapshot", meanwhile)
+    monkeypatch.setattr(found.state, "sync_due", lambda: "small" in found.state.log.files and not synced)
+    monkeypatch.setattr(found.state, "sync", lambda: synced.append(len(read_run_log(place.path).files)))
+    async with found.writing(lambda: None):
+        clock.now_s += SNAPSHOT_EVERY_S
+        await ticks(lambda: set(read_run_log(place.path).files) == {"Data/mid"})
+    assert synced == [0], "the journal does not wait for the log"
+    assert set(place.recall().log.files) == {"small"}, (
+        "the log is as it was when its writing began, the journal goes on"
+    )
+
+
+async def test_an_upload_that_ends_while_the_log_is_written_leaves_no_half_of_it(
+    clock: Clock, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = place.recorder()
+    found.take(done(1))
+    begun: list[int] = []
+    real = found.state.snapshot
+
+    def endless(now: str) -> Iterator[None]:
+        steps = real(now)
+        try:
+            while True:
+                begun.append(1)
+                yield next(steps) if len(begun) < 3 else None
+        finally:
+            steps.close()
+
+    monkeypatch.setattr(run_log, "STEP_CHARACTERS", 1)
+    monkeypatch.setattr(found.state, "snapshot", endless)
+    async with found.writing(lambda: None):
+        clock.now_s += SNAPSHOT_EVERY_S
+        await ticks(lambda: len(begun) > 3)
+    assert read_run_log(place.path).files == {}
+    assert not [name for name in os.listdir(os.path.dirname(place.path)) if name.endswith(".tmp")]
+    found.state.finish([], {}, now_text())
+    assert set(read_run_log(place.path).files) == {"Data/mid"}
+
+
+def bytes_written(place: Place, clock: Clock, count: int) -> tuple[int, int, int]:
+    """Take ``count`` results, one each hundredth of a second; a log takes a second for each MB to be written.
+
+    Returns bytes of all snapshots, their number, and bytes of the journal.
+    """
+    found = place.recorder()
+    files = [LocalFile(f"Data/C{number // 100}.1/s_{number}.bcl", 10, 5, 7) for number in range(count)]
+    found.begin(plan_job("bucket-a", f"runs/{RUN_ID}", RUN_PATH, files))
+    written, snapshots = 0, 0
+    for number in range(count):
+        found.take(done(number))
+        clock.now_s += 0.01
+        if found.snapshot_due():
+            began = clock.now_s
+            for _ in found.state.snapshot(now_text()):
+                pass
+            size = os.path.getsize(place.path)
+            clock.now_s += size / 1e6
+            found.snapshot_taken(began)
+            written, snapshots = written + size, snapshots + 1
+    return written, snapshots, os.path.getsize(place.journal)
+
+
+def test_what_is_written_of_a_run_grows_as_the_run_does_and_not_faster(clock: Clock, tmp_path: Path) -> None:
+    found = []
+    for count in (4_000, 16_000):
+        folder = tmp_path / str(count)
+        folder.mkdir()
+        found.append(bytes_written(Place(folder), clock, count))
+    (few, _, journal), (many, snapshots, longer) = found
+    assert longer < 4.2 * journal
+    assert many < 5 * few, "four times the files: about four times the bytes, where every log were 16 times"
+    assert snapshots > 3
 
 
 async def test_the_journal_goes_to_the_disk_during_the_job(
