@@ -27,6 +27,11 @@ class ByteBudget:
         return _Held(self._bytes, min(size, self._bytes.capacity))
 
     @property
+    def free(self) -> int:
+        """Bytes that are not held."""
+        return self._bytes.capacity - self._bytes.used
+
+    @property
     def crowded(self) -> bool:
         """Whether somebody waits for bytes."""
         return self._bytes.crowded

@@ -27,6 +27,7 @@ from async_s3_upload.transfer.messages import (
     Stop,
     WorkerSettings,
 )
+from async_s3_upload.transfer.rows import event_of
 from async_s3_upload.transfer.store import BadCredentials, ObjectStore
 from async_s3_upload.transfer.worker import Worker
 from tests.contract.memory_store import MemoryStore
@@ -63,7 +64,7 @@ def said(pipe: Pipe) -> list[Any]:
 
 
 def events_in(messages: list[Any]) -> list[Any]:
-    return [event for message in messages if isinstance(message, Events) for event in message.events]
+    return [event_of(row) for message in messages if isinstance(message, Events) for row in message.rows]
 
 
 async def life(pipe: Pipe, store: ObjectStore) -> None:
