@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 
+from async_s3_upload.transfer import plan
 from async_s3_upload.transfer.active_job import ActiveJob
 from async_s3_upload.transfer.lending import GiveBack, PartFailed, PartsBack, PartShare, Returned
 from async_s3_upload.transfer.loans import Loans
 from async_s3_upload.transfer.messages import FileItem, Limits, PartDone, Share
-from async_s3_upload.transfer.plan import MULTIPART_THRESHOLD
 from async_s3_upload.transfer.pool import WorkerHandle
 
 SHARE_MAX = 64
@@ -89,7 +89,7 @@ class Dealer:
     def _has_room(self, worker: WorkerHandle) -> bool:
         """Tell whether it could have more requests in flight than it has, of whatever size."""
         memory = self._limits.memory_bytes
-        most = memory - min(MULTIPART_THRESHOLD, memory // 4)
+        most = memory - min(plan.MULTIPART_THRESHOLD, memory // 4)
         return worker.units < self._limits.concurrency and (not worker.units or worker.outstanding_bytes <= most)
 
     def _ask_others(self, hungry: Sequence[WorkerHandle], workers: Sequence[WorkerHandle]) -> None:

@@ -1,8 +1,9 @@
 """Workers inside the test's process: engines over any store, which can die, behind the real coordinator."""
 
 import asyncio
+import itertools
 import pickle
-from collections.abc import Callable
+from collections.abc import Sequence
 
 from async_s3_upload.transfer.coordinator import Coordinator
 from async_s3_upload.transfer.engine import Engine
@@ -123,12 +124,12 @@ class LocalWorker(WorkerHandle):
 class LocalPool(WorkerPool):
     """Starts local workers instead of processes."""
 
-    def __init__(self, store: ObjectStore, settings: WorkerSettings) -> None:
+    def __init__(self, stores: Sequence[ObjectStore], settings: WorkerSettings) -> None:
         super().__init__(settings)
-        self._store = store
+        self._stores = itertools.cycle(stores)
 
     def _start(self) -> None:
-        worker = LocalWorker(self, self._store, self._settings.limits)
+        worker = LocalWorker(self, next(self._stores), self._settings.limits)
         self.workers.append(worker)
         self.messages.put_nowait((worker, Ready()))
 
@@ -147,10 +148,10 @@ class LocalPool(WorkerPool):
             max(local, key=lambda worker: len(worker.outstanding)).die()
 
 
-def local_coordinator(store: ObjectStore, limits: Limits) -> tuple[Coordinator, Callable[[], None]]:
-    """Return a coordinator of local workers, and a function that kills one of them."""
+def local_coordinator(*stores: ObjectStore, limits: Limits, cores: int = 2) -> tuple[Coordinator, LocalPool]:
+    """Return a coordinator of local workers, each with the next of the stores, and its pool."""
     settings = WorkerSettings(AwsAccess(), limits, log_level=0)
-    coordinator = Coordinator(settings, cores=2)
-    pool = LocalPool(store, settings)
+    coordinator = Coordinator(settings, cores)
+    pool = LocalPool(stores, settings)
     coordinator._pool = pool
-    return coordinator, pool.kill_one
+    return coordinator, pool
