@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from async_s3_upload.transfer.doom import RIGHT_TO_PUT, RIGHT_TO_READ, DoomWatch
-from async_s3_upload.transfer.messages import FileItem, TransferEvent
+from async_s3_upload.transfer.messages import FileItem, FileOutcome, TransferEvent
 from async_s3_upload.transfer.plan import Job
 
 OnEvent = Callable[[TransferEvent], None]
@@ -30,7 +30,7 @@ class Sent:
 
 @dataclass(slots=True, eq=False)
 class ActiveJob:
-    """A job under way. In the workers its files have their numbers plus ``base``.
+    """A job under way. In the workers its files have their numbers plus ``base``: those in ``numbers``.
 
     ``left`` files are not settled, ``waiting`` of them were not handed out. ``cut_off_by``: the workers that still have
     to confirm that nothing more happens to its files; None as long as it goes on.
@@ -38,6 +38,7 @@ class ActiveJob:
 
     job: Job
     base: int
+    numbers: range
     on_event: OnEvent
     refresh: Refresh
     on_handed_out: Callable[[], None] | None
@@ -50,14 +51,11 @@ class ActiveJob:
     returned: deque[FileItem] = field(default_factory=deque)
     cut_off_by: set[object] | None = None
 
-    @property
-    def numbers(self) -> range:
-        """The numbers of its files in the workers."""
-        return range(self.base, self.base + len(self.job.items))
-
-    def covers(self, number: int) -> bool:
-        """Tell whether a number of a worker is that of a file of this job."""
-        return 0 <= number - self.base < len(self.job.items)
+    def settle(self, outcome: FileOutcome) -> None:
+        """Report what became of a file."""
+        self.on_event(outcome)
+        self.left -= 1
+        self.watch.note(outcome)
 
     def take(self) -> FileItem:
         """Return the next file."""
@@ -97,5 +95,15 @@ def begun(
     ended: asyncio.Future[Sent] = asyncio.get_running_loop().create_future()
     files = len(job.items)
     return ActiveJob(
-        job, base, on_event, refresh, on_handed_out, watch, ended, left=files, waiting=files, fresh=iter(job.items)
+        job,
+        base,
+        range(base, base + files),
+        on_event,
+        refresh,
+        on_handed_out,
+        watch,
+        ended,
+        left=files,
+        waiting=files,
+        fresh=iter(job.items),
     )

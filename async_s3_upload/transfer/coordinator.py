@@ -17,11 +17,11 @@ from async_s3_upload.transfer.doom import shows_life
 from async_s3_upload.transfer.lending import CutOff, CutOffDone, PartFailed, PartsQueued, Returned
 from async_s3_upload.transfer.messages import (
     CannotStart,
+    Event,
     Events,
     FileDone,
     FileFailed,
     FileItem,
-    FileOutcome,
     LogLine,
     Note,
     PartDone,
@@ -30,7 +30,7 @@ from async_s3_upload.transfer.messages import (
 )
 from async_s3_upload.transfer.plan import Job, worker_count
 from async_s3_upload.transfer.pool import WorkerHandle, WorkerPool
-from async_s3_upload.transfer.rows import NUMBERED, OUTCOMES, Row, event_of
+from async_s3_upload.transfer.rows import DONE, NUMBERED, OUTCOMES, Row, event_of
 
 __all__ = ["Coordinator", "OnEvent", "Refresh", "Sent"]
 
@@ -212,43 +212,34 @@ class Coordinator:
         job: ActiveJob | None = None
         now = time.monotonic()
         for row in rows:
-            kind = row[0]
+            kind, number = row[:2]
             if kind >= NUMBERED:
-                event = event_of(row)
-                assert isinstance(event, LogLine)
-                _write(event)
+                _write(event_of(row))
                 continue
-            number = row[1]
+            if job is None or number not in job.numbers:
+                job = self._dealer.job_of(number)
             if kind in OUTCOMES:
                 self._idle_deaths = 0
                 if worker.settle(number) is None:
                     continue
-            if job is None or not job.covers(number):
-                job = self._dealer.job_of(number)
-            self._report(worker, row, job, now)
+            event = event_of(row, job.base if job else 0)
+            if kind == DONE or shows_life(event):
+                self._succeeded_at = now
+            if isinstance(event, (FileDone, FileFailed)):
+                if job is not None:
+                    job.settle(event)
+            else:
+                self._pass_on_other(worker, number, event, job)
 
-    def _report(self, worker: WorkerHandle, row: Row, job: ActiveJob | None, now: float) -> None:
-        event = event_of(row, job.base if job else 0)
+    def _pass_on_other(self, worker: WorkerHandle, number: int, event: Event, job: ActiveJob | None) -> None:
         if isinstance(event, PartsQueued):
-            worker.parts_are(row[1], event.parts, event.size)
-            return
-        if isinstance(event, PartFailed):
-            self._dealer.part_failed(worker, row[1], event)
-            return
-        if job is not None and isinstance(event, (FileDone, FileFailed)):
-            self._settle(job, event)
-        elif job is not None and not isinstance(event, LogLine):
+            worker.parts_are(number, event.parts, event.size)
+        elif isinstance(event, PartFailed):
+            self._dealer.part_failed(worker, number, event)
+        elif not isinstance(event, LogLine) and job is not None:
             job.on_event(event)
         if isinstance(event, PartDone):
-            self._dealer.part_done(worker, row[1], event)
-        if shows_life(event):
-            self._succeeded_at = now
-
-    @staticmethod
-    def _settle(job: ActiveJob, outcome: FileOutcome) -> None:
-        job.on_event(outcome)
-        job.left -= 1
-        job.watch.note(outcome)
+            self._dealer.part_done(worker, number, event)
 
     def _after_death(self, worker: WorkerHandle) -> None:
         """What a dead worker held is tried again, each file alone; it is replaced before more is handed out."""
@@ -280,7 +271,7 @@ class Coordinator:
             return
         self._idle_deaths = 0
         reason = f"{DEATHS_ALONE} worker processes died with this file alone in hand"
-        self._settle(job, FileFailed(item.number, "file", reason))
+        job.settle(FileFailed(item.number, "file", reason))
         self._succeeded_at = time.monotonic()
 
     async def _drain(self, gave_up: str | None) -> None:
@@ -299,5 +290,6 @@ class Coordinator:
             self._pass_on(worker, events.rows)
 
 
-def _write(line: LogLine) -> None:
-    logging.getLogger(line.logger).log(line.level, "%s", line.text)
+def _write(line: Event) -> None:
+    if isinstance(line, LogLine):
+        logging.getLogger(line.logger).log(line.level, "%s", line.text)

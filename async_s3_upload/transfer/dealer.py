@@ -34,7 +34,7 @@ class Dealer:
     def job_of(self, number: int) -> ActiveJob | None:
         """Return the job of a file by its number in the workers; None if it has ended."""
         for job in self.jobs:
-            if job.covers(number):
+            if number in job.numbers:
                 return job
         return None
 

@@ -26,7 +26,8 @@ _TYPES: tuple[type[Any], ...] = (*_OF_FILES, LogLine, Note)
 _KINDS = {found: place for place, found in enumerate(_TYPES)}
 _FIELDS = [attrgetter(*(found.name for found in fields(kind))) for kind in _TYPES]
 
-OUTCOMES = (_KINDS[FileDone], _KINDS[FileFailed])
+DONE = _KINDS[FileDone]
+OUTCOMES = (DONE, _KINDS[FileFailed])
 """Kinds that settle a file."""
 NUMBERED = len(_OF_FILES)
 """Kinds below this one are of a file, whose number comes next."""
