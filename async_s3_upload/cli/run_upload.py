@@ -7,7 +7,7 @@ import logging
 import os
 import re
 import time
-from collections.abc import Collection, Coroutine, Sequence
+from collections.abc import Callable, Collection, Coroutine, Sequence
 from itertools import chain
 from typing import Any, TypeVar
 
@@ -48,8 +48,11 @@ class RunUpload:
         row: RunRow,
         *,
         verify: bool,
+        on_handed_out: Callable[[], None] | None = None,
     ) -> None:
+        """Call ``on_handed_out`` once when all files of the run are on their way, and one was accepted."""
         self._coordinator = coordinator
+        self._on_handed_out = on_handed_out
         self._control = control
         self._settings = settings
         self._row = row
@@ -206,7 +209,11 @@ class RunUpload:
         self._sent_parts |= bool(job.items) and is_multipart(job.items[0].size)  # the biggest is the first
         self._recorder.begin(job)
         sent = await self._coordinator.send(
-            job, self._recorder.take, self._recorder.refreshed, some_succeeded=bool(state.log.files)
+            job,
+            self._recorder.take,
+            self._recorder.refreshed,
+            some_succeeded=bool(state.log.files),
+            on_handed_out=self._on_handed_out,
         )
         self.doom, self.gave_up, self._stopped = sent.doom, sent.gave_up, sent.stopped
         if not self.doom:

@@ -8,13 +8,14 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 
 from async_s3_upload.cli.report import RunRow
+from async_s3_upload.cli.sequel import Sequel
 from async_s3_upload.cli.signals import Interruption
 from async_s3_upload.cli.uploading import RunTask, Uploader
 from async_s3_upload.config import Config
 from async_s3_upload.errors import AwsAccessError, Interrupted, UploadError
 from async_s3_upload.notify import slack
 from async_s3_upload.state.run_logs import RunLogs
-from async_s3_upload.text import plural, printable
+from async_s3_upload.text import plural
 from async_s3_upload.timetable import Timetable
 from async_s3_upload.transfer.access import choose_access
 from async_s3_upload.transfer.coordinator import GIVE_UP_S, Coordinator
@@ -136,7 +137,8 @@ async def upload_all(
 ) -> Ending:
     """Upload the runs in order and append a row for each to ``rows``.
 
-    When a bucket takes nothing more, runs to other buckets go on.
+    A run is begun as soon as the one before it has no more files to hand out. When a bucket takes nothing more, runs to
+    other buckets go on.
 
     Raises:
         UploadError: the command cannot go on; Interrupted after a signal. The state is kept.
@@ -150,17 +152,7 @@ async def upload_all(
     ):
         uploader = Uploader(coordinator, control, RunLogs(resources.log_dir), verify=resources.verify)
         with interruption.softly(coordinator.stop):
-            for number, task in enumerate(tasks, 1):
-                reason = uploader.gave_up or uploader.doomed.get(task.identity.bucket)
-                if reason:
-                    row = task.row()
-                    row.detail = "not begun: " + reason
-                else:
-                    log.info("run %d of %d: %s", number, len(tasks), printable(task.identity.run_id))
-                    row = await uploader.upload(task)
-                rows.append(row)
-                if interruption.signal_number is not None:
-                    raise Interrupted(interruption.signal_number)
+            await Sequel(uploader, tasks, rows, interruption).upload()
     return Ending("; ".join(uploader.doomed.values()) or None, uploader.gave_up)
 
 

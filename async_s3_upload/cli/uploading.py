@@ -1,4 +1,4 @@
-"""Uploads runs one after the other, and tells beforehand what it would do."""
+"""Uploads runs, and tells beforehand what it would do."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import logging
 import os
 import re
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
@@ -75,7 +75,7 @@ def preview(task: RunTask, logs: RunLogs) -> RunRow:
 
 
 class Uploader:
-    """Uploads runs one after the other with one coordinator and one folder of run logs.
+    """Uploads runs with one coordinator and one folder of run logs.
 
     ``control`` is an open store for the few requests that carry no bytes. ``doomed`` are buckets to which
     nothing more can go, with the reason; ``gave_up`` is the reason why no further run should be begun.
@@ -89,8 +89,17 @@ class Uploader:
         self.doomed: dict[str, str] = {}
         self.gave_up: str | None = None
 
-    async def upload(self, task: RunTask, resend: Collection[str] = (), probe: Collection[str] = ()) -> RunRow:
+    async def upload(
+        self,
+        task: RunTask,
+        resend: Collection[str] = (),
+        probe: Collection[str] = (),
+        on_handed_out: Callable[[], None] | None = None,
+    ) -> RunRow:
         """Upload one run; whatever fails is in the row and in the run log. Names as in ``RunUpload.upload``.
+
+        Another run may be uploaded at the same time; ``on_handed_out`` is called when this one leaves workers room for
+        it.
 
         Raises:
             UploadError: the command cannot go on: no credentials, no log folder, no workers.
@@ -105,7 +114,14 @@ class Uploader:
                 remembered = self._logs.find(task.identity)
                 if remembered.path != expected.path:
                     held.enter_context(exclusive(remembered.lock))
-                run = RunUpload(self._coordinator, self._control, task.settings, row, verify=self._verify)
+                run = RunUpload(
+                    self._coordinator,
+                    self._control,
+                    task.settings,
+                    row,
+                    verify=self._verify,
+                    on_handed_out=on_handed_out,
+                )
                 await run.upload(task.identity, task.exclude, remembered, resend, probe)
                 if run.doom:
                     self.doomed[row.bucket] = run.doom

@@ -1,45 +1,45 @@
-"""Hands shares of a run's files to the workers on demand and passes on what they report."""
+"""Sends jobs with the workers: hands out files on demand, passes on what is reported, replaces workers that die."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import time
-from collections import Counter, deque
-from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
 from async_s3_upload.errors import AwsAccessError, WorkersError
+from async_s3_upload.transfer.active_job import ActiveJob, OnEvent, Refresh, Sent, begun
 from async_s3_upload.transfer.bandwidth import patience_s
-from async_s3_upload.transfer.doom import RIGHT_TO_PUT, RIGHT_TO_READ, DoomWatch
+from async_s3_upload.transfer.dealer import Dealer
+from async_s3_upload.transfer.doom import shows_life
+from async_s3_upload.transfer.lending import CutOff, CutOffDone, PartFailed, PartsQueued, Returned
 from async_s3_upload.transfer.messages import (
     CannotStart,
     Event,
     Events,
-    FailureKind,
     FileDone,
     FileFailed,
     FileItem,
-    FromWorker,
     LogLine,
     Note,
     PartDone,
     Ready,
-    Share,
-    TransferEvent,
-    UploadBegun,
     WorkerSettings,
 )
 from async_s3_upload.transfer.plan import Job, worker_count
 from async_s3_upload.transfer.pool import WorkerHandle, WorkerPool
+from async_s3_upload.transfer.rows import DONE, NUMBERED, OUTCOMES, Row, event_of
+
+__all__ = ["Coordinator", "OnEvent", "Refresh", "Sent"]
 
 log = logging.getLogger(__name__)
 
-SHARE_MAX = 64
-"""Most files of one share: small enough for an even end, large enough to be cheap."""
 STOP_GRACE_S = 3.0
+DOOM_GRACE_S = 0.5
+"""For so long requests in flight may end when nothing more can go to a bucket: they may have succeeded before."""
 STOP_LIMIT_S = 9.0
 """After so many seconds from a request to stop, workers that are still there are killed."""
 DEATHS_ALONE = 2
@@ -47,49 +47,30 @@ DEATHS_ALONE = 2
 IDLE_DEATHS = 5
 """So many workers that died in a row without one file done: something is wrong with the machine or set-up."""
 GIVE_UP_S = 600.0
-ANSWERED: Collection[FailureKind] = ("file", "changed", "missing", "different", "unproved")
-"""Failures that do not speak against S3: they are no reason to give up."""
-
-OnEvent = Callable[[TransferEvent], None]
-Refresh = Callable[[FileItem], FileItem]
 
 
 def _as_it_is(item: FileItem) -> FileItem:
     return item
 
 
-@dataclass(frozen=True, slots=True)
-class Sent:
-    """How a job ended.
-
-    ``doom`` is the reason why nothing more can go to that bucket; ``gave_up`` why the whole command should
-    stop although it may go on later; ``stopped`` that it was asked to stop.
-    """
-
-    doom: str | None = None
-    gave_up: str | None = None
-    stopped: bool = False
-
-
 class Coordinator:
-    """Sends jobs, one after the other, with workers that live as long as the coordinator.
+    """Sends jobs with workers that live as long as the coordinator; several may be under way, the first one first.
 
     An async context manager; the workers are gone when it closes.
     """
 
     def __init__(self, settings: WorkerSettings, cores: int, give_up_s: float = GIVE_UP_S) -> None:
         """Give up when nothing at all succeeds for ``give_up_s`` seconds, and the time that a low bandwidth takes."""
-        self._settings = settings
         self._cores = cores
         self._give_up_s = give_up_s + patience_s(settings, cores)
         self._pool = WorkerPool(settings)
+        self._dealer = Dealer(settings.limits)
         self._stopping = asyncio.Event()
-        self._queue: deque[FileItem] = deque()
-        self._suspects: deque[FileItem] = deque()
         self._deaths: Counter[int] = Counter()
         self._idle_deaths = 0
         self._succeeded_at = 0.0
-        self._refresh: Refresh = _as_it_is
+        self._next_base = 0
+        self._runner: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
         """Nothing is started before there is work."""
@@ -99,189 +80,217 @@ class Coordinator:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """End the workers, softly unless an error came."""
-        events = await self._close(grace_s=0.0 if error else STOP_GRACE_S, limit_s=1.0 if error else STOP_LIMIT_S)
-        for event in events:
-            if isinstance(event, LogLine):
-                _write(event)
+        if self._runner is not None:
+            self._runner.cancel()
+            await asyncio.gather(self._runner, return_exceptions=True)
+        self._dealer.jobs.clear()
+        await self._close(grace_s=0.0 if error else STOP_GRACE_S, limit_s=1.0 if error else STOP_LIMIT_S)
 
     def stop(self) -> None:
         """Stop soon: requests in flight end for a few seconds, ``send`` then returns."""
         self._stopping.set()
+        self._pool.wake()
 
     async def stop_requested(self) -> None:
         """Return when ``stop`` was called."""
         await self._stopping.wait()
 
     async def send(
-        self, job: Job, on_event: OnEvent, refresh: Refresh = _as_it_is, *, some_succeeded: bool = False
+        self,
+        job: Job,
+        on_event: OnEvent,
+        refresh: Refresh = _as_it_is,
+        *,
+        some_succeeded: bool = False,
+        on_handed_out: Callable[[], None] | None = None,
     ) -> Sent:
         """Send the files of ``job``; each is reported once through ``on_event``, unless it ends before.
 
-        ``refresh`` gives the item anew for a file that has to be sent again because its worker died.
+        It may be called again while an earlier job is under way, whose files come first. ``refresh`` gives the item
+        anew for a file that has to be sent again because its worker died. ``on_handed_out`` is called once
+        when workers have all files, and one of the run was accepted.
 
         Raises:
             AwsAccessError: the workers find no credentials.
             WorkersError: workers die again and again without getting anything done.
         """
-        self._refresh = refresh
-        only_reads = bool(job.items) and job.items[0].mode == "compare"
-        right = RIGHT_TO_READ if only_reads else RIGHT_TO_PUT
-        watch = DoomWatch(job.bucket, some_succeeded=some_succeeded, right=right)
-        self._queue = deque(job.items)
-        self._suspects.clear()
-        self._deaths.clear()
+        if not job.items or self._stopping.is_set():
+            return Sent(stopped=self._stopping.is_set())
+        active = begun(job, self._next_base, on_event, refresh, on_handed_out, some_succeeded=some_succeeded)
+        active.workers = worker_count(active.left, job.total_bytes, self._cores)
+        self._next_base += active.left
         self._succeeded_at = time.monotonic()
-        left = len(job.items)
-        gave_up = None
-        if left and not self._stopping.is_set():
-            self._pool.grow_to(worker_count(left, job.total_bytes, self._cores))
-        while left and watch.reason is None and not self._stopping.is_set():
-            self._distribute(job)
-            for event in await self._next_events():
-                left -= self._pass_on(event, on_event, watch)
-            if time.monotonic() - self._succeeded_at >= self._give_up_s:
-                gave_up = f"nothing succeeded for {self._give_up_s / 60:.3g} minutes"
-                break
-        if left:
-            await self._drain(on_event, watch)
-        else:
-            watch.at_end()
-        return Sent(watch.reason, gave_up, self._stopping.is_set())
-
-    def _pass_on(self, event: Event, on_event: OnEvent, watch: DoomWatch) -> int:
-        """Report one event; returns the number of files it settles."""
-        if isinstance(event, LogLine):
-            _write(event)
-            return 0
-        on_event(event)
-        if isinstance(event, (FileDone, PartDone, UploadBegun)) or (
-            isinstance(event, FileFailed) and event.kind in ANSWERED
-        ):
-            self._succeeded_at = time.monotonic()
-        if not isinstance(event, (FileDone, FileFailed)):
-            return 0
-        watch.note(event)
-        return 1
-
-    def _distribute(self, job: Job) -> None:
-        """Give each worker that can take more a share, biggest files first.
-
-        A file with which a worker died is tried alone, by a worker that has nothing else in hand.
-        """
-        workers = [worker for worker in self._pool.workers if worker.ready and worker.suspect is None]
-        if self._suspects and workers:
-            alone = min(workers, key=lambda worker: len(worker.outstanding))
-            workers.remove(alone)
-            if not alone.outstanding:
-                item = self._suspects.popleft()
-                alone.suspect = item.number
-                alone.give(Share(job.bucket, (item,), job.settings))
-        for worker in sorted(workers, key=lambda worker: worker.outstanding_bytes):
-            items = self._take(worker)
-            if items:
-                worker.give(Share(job.bucket, tuple(items), job.settings))
-
-    def _take(self, worker: WorkerHandle) -> list[FileItem]:
-        limits = self._settings.limits
-        room = 8 * limits.concurrency - len(worker.outstanding)
-        fair = -(-len(self._queue) // (2 * len(self._pool.workers)))
-        items: list[FileItem] = []
-        held = worker.outstanding_bytes
-        while (
-            self._queue
-            and len(items) < min(room, fair, SHARE_MAX)
-            and (held < 2 * limits.memory_bytes or not (items or worker.outstanding))
-        ):
-            items.append(self._queue.popleft())
-            held += items[-1].size
-        return items
-
-    async def _next_events(self) -> list[Event]:
-        """Wait for the next message, for the request to stop, or until it is time to give up."""
-        stop = asyncio.ensure_future(self._stopping.wait())
-        message = asyncio.ensure_future(self._pool.messages.get())
-        patience = max(0.0, self._succeeded_at + self._give_up_s - time.monotonic())
+        self._dealer.jobs.append(active)
+        if self._runner is None or self._runner.done():
+            self._runner = asyncio.create_task(self._run())
+        self._pool.wake()
         try:
-            await asyncio.wait((stop, message), return_when=asyncio.FIRST_COMPLETED, timeout=patience)
-            return self._understand(*message.result()) if message.done() else []
+            return await active.ended
         finally:
-            stop.cancel()
-            message.cancel()
+            if active in self._dealer.jobs:
+                self._end(active, Sent(stopped=True))
 
-    def _understand(self, worker: WorkerHandle, message: FromWorker | None) -> list[Event]:
-        if message is None:
-            return self._after_death(worker)
-        if isinstance(message, Ready):
+    async def _run(self) -> None:
+        """Send until no job is left; what goes wrong is raised by ``send``, for each job."""
+        dealer, pool = self._dealer, self._pool
+        try:
+            while dealer.jobs:
+                pool.grow_to(max(job.workers for job in dealer.jobs))
+                dealer.deal(pool.workers)
+                patience_s = self._succeeded_at + self._give_up_s - time.monotonic()
+                for worker, message in await pool.next_messages(patience_s):
+                    self._understand(worker, message)
+                await self._end_jobs()
+        except Exception as error:
+            for job in list(dealer.jobs):
+                dealer.jobs.remove(job)
+                if not job.ended.done():
+                    job.ended.set_exception(error)
+
+    def _end(self, job: ActiveJob, sent: Sent) -> None:
+        self._dealer.forget(job)
+        self._dealer.jobs.remove(job)
+        if not job.ended.done():
+            job.ended.set_result(sent)
+
+    async def _end_jobs(self) -> None:
+        """End the jobs of which nothing is left, or nothing more can be done; all of them when it is time to stop."""
+        jobs = self._dealer.jobs
+        for job in list(jobs):
+            job.tell_handed_out()
+            if not job.left:
+                job.watch.at_end()
+                self._end(job, Sent(job.watch.reason, None, self._stopping.is_set()))
+            elif job.cut_off_by is not None or (job.watch.reason is not None and len(jobs) > 1):
+                self._cut_off(job)
+        gave_up = None
+        if jobs and time.monotonic() - self._succeeded_at >= self._give_up_s:
+            gave_up = f"nothing succeeded for {self._give_up_s / 60:.3g} minutes"
+        doomed = any(job.watch.reason is not None and job.cut_off_by is None for job in jobs)
+        if jobs and (doomed or gave_up or self._stopping.is_set()):
+            await self._drain(gave_up)
+
+    def _cut_off(self, job: ActiveJob) -> None:
+        """End what is under way of a doomed job, while other jobs go on."""
+        if job.cut_off_by is None:
+            self._dealer.forget(job)
+            job.cut_off_by = {worker for worker in self._pool.workers if worker.ready}
+            for worker in self._pool.workers:
+                worker.tell(CutOff(job.numbers.start, job.numbers.stop))
+            asyncio.get_running_loop().call_later(STOP_LIMIT_S, self._kill_who_does_not_cut_off, job)
+        if not job.cut_off_by:
+            self._end(job, Sent(job.watch.reason))
+
+    def _kill_who_does_not_cut_off(self, job: ActiveJob) -> None:
+        for worker in self._pool.workers:
+            if job.cut_off_by and worker in job.cut_off_by:
+                worker.kill()
+
+    def _understand(self, worker: WorkerHandle, message: object) -> None:
+        if isinstance(message, Events):
+            worker.helped = False
+            self._pass_on(worker, message.rows)
+        elif isinstance(message, Returned):
+            self._dealer.returned(worker, message, self._pool.workers)
+        elif isinstance(message, CutOffDone):
+            self._no_longer(worker, message.first)
+        elif isinstance(message, Ready):
             worker.ready = True
-            return []
-        if isinstance(message, CannotStart):
+        elif isinstance(message, CannotStart):
             raise AwsAccessError(message.error)
-        events: list[Event] = []
-        for event in message.events:
-            if isinstance(event, (FileDone, FileFailed)):
-                self._idle_deaths = 0
-                if worker.settle(event.number) is None:
-                    continue
-            events.append(event)
-        return events
+        elif message is None:
+            self._after_death(worker)
 
-    def _after_death(self, worker: WorkerHandle) -> list[Event]:
-        """Replace a dead worker; what it held is tried again, each file alone."""
-        lost = list(worker.outstanding.values())
+    def _no_longer(self, worker: WorkerHandle, first: int | None) -> None:
+        """Note that a worker does nothing more for the job of these numbers, or for any that is being cut off."""
+        for job in self._dealer.jobs:
+            if job.cut_off_by is not None and first in (job.base, None):
+                job.cut_off_by.discard(worker)
+                worker.forget(job.numbers)
+
+    def _pass_on(self, worker: WorkerHandle, rows: tuple[Row, ...]) -> None:
+        """Report what a worker said; each file that was in its hands counts once."""
+        job: ActiveJob | None = None
+        now = time.monotonic()
+        for row in rows:
+            kind, number = row[:2]
+            if kind >= NUMBERED:
+                _write(event_of(row))
+                continue
+            if job is None or number not in job.numbers:
+                job = self._dealer.job_of(number)
+            if kind in OUTCOMES:
+                self._idle_deaths = 0
+                if worker.settle(number) is None:
+                    continue
+            event = event_of(row, job.base if job else 0)
+            if kind == DONE or shows_life(event):
+                self._succeeded_at = now
+            if isinstance(event, (FileDone, FileFailed)):
+                if job is not None:
+                    job.settle(event)
+            else:
+                self._pass_on_other(worker, number, event, job)
+
+    def _pass_on_other(self, worker: WorkerHandle, number: int, event: Event, job: ActiveJob | None) -> None:
+        if isinstance(event, PartsQueued):
+            worker.parts_are(number, event.parts, event.size)
+        elif isinstance(event, PartFailed):
+            self._dealer.part_failed(worker, number, event)
+        elif not isinstance(event, LogLine) and job is not None:
+            job.on_event(event)
+        if isinstance(event, PartDone):
+            self._dealer.part_done(worker, number, event)
+
+    def _after_death(self, worker: WorkerHandle) -> None:
+        """What a dead worker held is tried again, each file alone; it is replaced before more is handed out."""
         alone = worker.suspect
         self._pool.remove(worker)
+        self._no_longer(worker, None)
+        self._dealer.lost(worker)
         if self._stopping.is_set():
-            return []
+            return
         self._idle_deaths += 1
-        text = f"a worker process died with {len(lost)} files in hand, they are tried again one by one"
+        text = f"a worker process died with {len(worker.outstanding)} files in hand, they are tried again one by one"
         log.error("%s", text)
         if self._idle_deaths >= IDLE_DEATHS:
             raise WorkersError(
                 f"{IDLE_DEATHS} worker processes in a row died without finishing a file: "
                 "look for a lack of memory (dmesg) or a broken installation"
             )
-        events: list[Event] = [Note(text)]
-        for item in lost:
-            self._deaths[item.number] += item.number == alone
-            if self._deaths[item.number] >= DEATHS_ALONE:
-                self._idle_deaths = 0
-                reason = f"{DEATHS_ALONE} worker processes died with this file alone in hand"
-                events.append(FileFailed(item.number, "file", reason))
-            else:
-                self._suspects.append(self._refresh(item))
-        self._pool.grow_to(len(self._pool.workers) + 1)
-        return events
+        for job in self._dealer.jobs:
+            job.on_event(Note(text))
+        for number, item in worker.outstanding.items():
+            job_of_it = self._dealer.job_of(number)
+            if job_of_it is not None:
+                self._try_again(job_of_it, number, item, alone=number == alone)
 
-    async def _drain(self, on_event: OnEvent, watch: DoomWatch) -> None:
-        """End the workers, and still take what they report meanwhile."""
-        self._queue.clear()
-        self._suspects.clear()
-        grace = STOP_GRACE_S if self._stopping.is_set() else 0.0
-        for event in await self._close(grace_s=grace, limit_s=STOP_LIMIT_S):
-            self._pass_on(event, on_event, watch)
+    def _try_again(self, job: ActiveJob, number: int, item: FileItem, *, alone: bool) -> None:
+        self._deaths[number] += alone
+        if self._deaths[number] < DEATHS_ALONE:
+            self._dealer.suspects.append((job, item))
+            return
+        self._idle_deaths = 0
+        reason = f"{DEATHS_ALONE} worker processes died with this file alone in hand"
+        job.settle(FileFailed(item.number, "file", reason))
+        self._succeeded_at = time.monotonic()
 
-    async def _close(self, *, grace_s: float, limit_s: float) -> list[Event]:
-        events: list[Event] = []
-        for worker in self._pool.workers:
-            worker.stop(grace_s)
-        try:
-            async with asyncio.timeout(limit_s):
-                while self._pool.workers:
-                    worker, message = await self._pool.messages.get()
-                    if message is None:
-                        self._pool.remove(worker)
-                    elif isinstance(message, Events):
-                        events += self._understand(worker, message)
-        except TimeoutError:
-            log.warning("%d worker processes did not leave in time and were killed", len(self._pool.workers))
-        finally:
-            self._pool.kill_all()
-            while not self._pool.messages.empty():  # they came in the last moment
-                worker, message = self._pool.messages.get_nowait()
-                if isinstance(message, Events):
-                    events += self._understand(worker, message)
-        return events
+    async def _drain(self, gave_up: str | None) -> None:
+        """End the workers, still take what they report meanwhile, and end all jobs that are there now."""
+        jobs = list(self._dealer.jobs)
+        self._dealer.forget_all()
+        await self._close(grace_s=STOP_GRACE_S if self._stopping.is_set() else DOOM_GRACE_S, limit_s=STOP_LIMIT_S)
+        for job in jobs:
+            if not job.left:
+                job.watch.at_end()
+            if job in self._dealer.jobs:
+                self._end(job, Sent(job.watch.reason, gave_up, self._stopping.is_set()))
+
+    async def _close(self, *, grace_s: float, limit_s: float) -> None:
+        for worker, events in await self._pool.close(grace_s, limit_s):
+            self._pass_on(worker, events.rows)
 
 
-def _write(line: LogLine) -> None:
-    logging.getLogger(line.logger).log(line.level, "%s", line.text)
+def _write(line: Event) -> None:
+    if isinstance(line, LogLine):
+        logging.getLogger(line.logger).log(line.level, "%s", line.text)

@@ -2,12 +2,31 @@
 
 from __future__ import annotations
 
-from async_s3_upload.transfer.messages import FileDone, FileFailed, FileOutcome
+from collections.abc import Collection
+
+from async_s3_upload.transfer.messages import (
+    Event,
+    FailureKind,
+    FileDone,
+    FileFailed,
+    FileOutcome,
+    PartDone,
+    UploadBegun,
+)
 
 RIGHT_TO_PUT = "to put objects there (s3:PutObject)"
 RIGHT_TO_READ = "to ask for objects there (s3:GetObject)"
 DENIED_LIMIT = 16
 """So many refused files, and not one accepted: the rest would be refused too."""
+ANSWERED: Collection[FailureKind] = ("file", "changed", "missing", "different", "unproved")
+"""Failures that do not speak against S3: they are no reason to give up."""
+
+
+def shows_life(event: Event) -> bool:
+    """Tell whether an event is a reason not to give up."""
+    if isinstance(event, FileFailed):
+        return event.kind in ANSWERED
+    return isinstance(event, (FileDone, PartDone, UploadBegun))
 
 
 class DoomWatch:
@@ -21,7 +40,7 @@ class DoomWatch:
         """Name ``right`` where everything is refused: what the credentials then lack."""
         self._bucket = bucket
         self._right = right
-        self._some_succeeded = some_succeeded
+        self.some_succeeded = some_succeeded
         self._denied = 0
         self._last_denial = ""
         self.reason: str | None = None
@@ -29,7 +48,7 @@ class DoomWatch:
     def note(self, outcome: FileOutcome) -> None:
         """Take one outcome into account."""
         if isinstance(outcome, FileDone):
-            self._some_succeeded = True
+            self.some_succeeded = True
         elif outcome.kind in ("no_such_bucket", "bad_credentials"):
             self.reason = f"bucket {self._bucket}: {outcome.error}"
         elif outcome.kind == "access_denied":
@@ -47,7 +66,7 @@ class DoomWatch:
             self._judge()
 
     def _judge(self) -> None:
-        if not self._some_succeeded and self.reason is None:
+        if not self.some_succeeded and self.reason is None:
             self.reason = (
                 f"bucket {self._bucket}: access was denied for every one of {self._denied} files tried; "
                 f"the credentials lack the right {self._right}: {self._last_denial}"

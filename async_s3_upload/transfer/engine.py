@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
 from async_s3_upload.text import printable
 from async_s3_upload.transfer import checksum, plan
@@ -18,6 +17,8 @@ from async_s3_upload.transfer.budget import ByteBudget
 from async_s3_upload.transfer.buffers import Buffers
 from async_s3_upload.transfer.checksum import Crc
 from async_s3_upload.transfer.compare import Comparer
+from async_s3_upload.transfer.lender import Lender
+from async_s3_upload.transfer.lending import PartsBack, PartShare, Returned
 from async_s3_upload.transfer.messages import (
     Event,
     FailureKind,
@@ -51,10 +52,9 @@ from async_s3_upload.transfer.store import (
     ObjectStore,
     StoreError,
 )
+from async_s3_upload.transfer.workqueue import FileUnit, PartUnit, WorkQueue
 
 log = logging.getLogger(__name__)
-
-Unit = Callable[[], Awaitable[None]]
 
 
 class Engine:
@@ -71,40 +71,61 @@ class Engine:
         self._store = store
         self._limits = limits
         self._emit = emit
-        self._files: deque[Unit] = deque()
-        self._parts: deque[Unit] = deque()
-        self._available = asyncio.Semaphore(0)
-        self._closed = False
-        self._dropping = False
+        self._running: dict[asyncio.Task[None], int] = {}
+        self._cut_off: dict[asyncio.Task[None], asyncio.Future[None]] = {}
         self.memory = ByteBudget(limits.memory_bytes)
         self.buffers = Buffers(self.memory, limits.memory_bytes)
         self._small_files = SmallFiles()
+        self._queue = WorkQueue(self.memory)
+        self._lender = Lender(self._queue)
         self.requests = Requests(store, limits, retry, pacer)
         self._comparer = Comparer(self.requests, self.buffers)
-        self._multipart = MultipartSender(self.requests, self.buffers, emit, self._queue_part, self._fail)
+        self._multipart = MultipartSender(self.requests, self.buffers, emit, self._queue.put, self._fail)
 
     def submit(self, bucket: str, item: FileItem, settings: ObjectSettings) -> None:
         """Queue one file."""
-        self._files.append(lambda: self._send_file(bucket, item, settings))
-        self._available.release()
+        self._queue.put(FileUnit(bucket, item, settings))
 
-    def _queue_part(self, unit: Unit) -> None:
-        if not self._dropping:  # else its file was just begun when the queue was dropped
-            self._parts.append(unit)
-            self._available.release()
+    @property
+    def starving(self) -> bool:
+        """Whether nothing is queued: consumers end what they do, and then have nothing to do."""
+        return not self._queue
+
+    def give_back(self) -> Returned:
+        """Forget about half of what is not begun, nor will be at once, and return it."""
+        units = self._queue.take_back(self._limits.concurrency - len(self._running))
+        files = tuple(unit.item.number for unit in units if isinstance(unit, FileUnit))
+        return Returned(files, self._lender.lend([unit for unit in units if isinstance(unit, PartUnit)]))
+
+    def borrow(self, share: PartShare) -> None:
+        """Queue parts of a file that another worker has begun and will complete."""
+        self._lender.borrow(share)
+
+    def parts_back(self, message: PartsBack) -> None:
+        """Take what became of parts that were given back."""
+        self._lender.parts_back(message)
 
     def close(self) -> None:
         """Take no more files: ``run`` returns once the queued work is done."""
-        self._closed = True
-        for _ in range(self._limits.concurrency):
-            self._available.release()
+        self._queue.close(self._limits.concurrency)
 
     def drop_queued(self) -> None:
         """Forget what is not begun. Uploads whose parts are dropped stay open: the next start goes on with them."""
-        self._dropping = True
-        self._files.clear()
-        self._parts.clear()
+        self._queue.drop()
         self.close()
+
+    async def cut_off(self, numbers: range) -> None:
+        """Forget the files with these numbers and cancel what is on its way of them; return once it ended."""
+        self._queue.forget(numbers.__contains__)
+        self._lender.forget(numbers.__contains__)
+        loop = asyncio.get_running_loop()
+        ends = []
+        for task, number in self._running.items():
+            if number in numbers and task not in self._cut_off:
+                self._cut_off[task] = loop.create_future()
+                ends.append(self._cut_off[task])
+                task.cancel()
+        await asyncio.gather(*ends)
 
     async def run(self) -> None:
         """Work until closed."""
@@ -116,13 +137,22 @@ class Engine:
             await self._multipart.aborts_ended()
 
     async def _consume(self) -> None:
-        while True:
-            await self._available.acquire()
-            queue = self._parts or self._files
-            if queue:
-                await queue.popleft()()
-            elif self._closed:
-                return
+        task = asyncio.current_task()
+        assert task is not None
+        while (unit := await self._queue.get()) is not None:
+            self._running[task] = unit.item.number
+            try:
+                if isinstance(unit, FileUnit):
+                    await self._send_file(unit.bucket, unit.item, unit.settings)
+                else:
+                    await self._multipart.send_part(unit)
+            except asyncio.CancelledError:
+                if task not in self._cut_off or task.uncancel():  # else only this file's work is to end
+                    raise
+            finally:
+                del self._running[task]
+                if task in self._cut_off:
+                    self._cut_off.pop(task).set_result(None)
 
     @property
     def _with_checksum(self) -> bool:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections import deque
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+from async_s3_upload.transfer.turnstile import Turnstile
 
 HALVE_EVERY_S = 1.0
 """The requests in flight at one moment are all refused together: that counts once."""
@@ -23,59 +24,42 @@ class AdaptiveGate:
         self._most = most
         self._clock = clock
         self._halved_at = -HALVE_EVERY_S
-        self._inside = 0
-        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._places = Turnstile(most)
         self.limit = float(most)
         self.least = most
-        self.peak = 0
 
-    @asynccontextmanager
-    async def passing(self) -> AsyncIterator[None]:
-        """Wait for a place and hold it for the block."""
-        await self._enter()
-        try:
-            yield
-        finally:
-            self._inside -= 1
-            self._wake()
+    @property
+    def peak(self) -> int:
+        """The most that were ever let through at a time."""
+        return self._places.peak
 
-    async def _enter(self) -> None:
-        if not self._waiting and self._inside < int(self.limit):
-            self._let_in()
-            return
-        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append(turn)
-        try:
-            await turn
-        except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled():  # let in at the same moment: give the place back
-                self._inside -= 1
-                self._wake()
-            elif turn in self._waiting:
-                self._waiting.remove(turn)
-            raise
+    def passing(self) -> Self:
+        """Wait for a place and hold it for an ``async with`` block."""
+        return self
 
-    def _let_in(self) -> None:
-        self._inside += 1
-        self.peak = max(self.peak, self._inside)
+    async def __aenter__(self) -> None:
+        """Wait for a place."""
+        await self._places.take(1)
 
-    def _wake(self) -> None:
-        while self._waiting and self._inside < int(self.limit):
-            turn = self._waiting.popleft()
-            if not turn.done():
-                self._let_in()
-                turn.set_result(None)
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Leave the place."""
+        self._places.give_back(1)
 
     def succeeded(self) -> None:
         """Note a request that was served."""
         if self.limit < self._most:
-            self.limit = min(float(self._most), self.limit + 1.0 / self.limit)
-            self._wake()
+            self._move(min(float(self._most), self.limit + 1.0 / self.limit))
 
     def throttled(self) -> None:
         """Note a request that was refused because there are too many."""
         now = self._clock()
         if now - self._halved_at >= HALVE_EVERY_S:
             self._halved_at = now
-            self.limit = max(1.0, self.limit / 2.0)
+            self._move(max(1.0, self.limit / 2.0))
             self.least = min(self.least, int(self.limit))
+
+    def _move(self, limit: float) -> None:
+        self.limit = limit
+        self._places.resize(int(limit))

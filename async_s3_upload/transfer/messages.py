@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass, field, fields
+from operator import attrgetter
+from typing import Any, Literal
 
 from async_s3_upload.timetable import Timetable
+from async_s3_upload.transfer.lending import PartFailed, PartsQueued
 
 Checksum = Literal["crc64nvme", "none"]
 Transport = Literal["lean", "aiobotocore"]
@@ -91,13 +93,31 @@ class FileItem:
     part_size: int | None = None
 
 
+_ITEM_FIELDS = attrgetter(*(found.name for found in fields(FileItem)))
+
+
 @dataclass(frozen=True, slots=True)
 class Share:
-    """A few files for one worker, all to the same bucket with the same settings."""
+    """A few files for one worker, all to the same bucket with the same settings.
+
+    As several jobs may be under way, ``base`` is added to the numbers of the files on their way through the pipe.
+    """
 
     bucket: str
     items: tuple[FileItem, ...]
     settings: ObjectSettings = ObjectSettings()
+    base: int = 0
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Cross the pipe as plain tuples: dataclasses cost several times as much."""
+        rows = tuple(map(_ITEM_FIELDS, self.items))
+        if self.base:
+            rows = tuple((row[0] + self.base, *row[1:]) for row in rows)
+        return _share_of, (self.bucket, rows, self.settings)
+
+
+def _share_of(bucket: str, rows: tuple[Any, ...], settings: ObjectSettings) -> Share:
+    return Share(bucket, tuple([FileItem(*row) for row in rows]), settings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +218,7 @@ class Note:
 
 
 TransferEvent = FileDone | FileFailed | UploadBegun | PartDone | UploadGone | Note
-Event = TransferEvent | LogLine
+Event = TransferEvent | LogLine | PartFailed | PartsQueued
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,9 +235,9 @@ class CannotStart:
 
 @dataclass(frozen=True, slots=True)
 class Events:
-    """What happened since the last message, in order."""
+    """What happened since the last message, in order, as ``rows`` makes plain tuples of it."""
 
-    events: tuple[Event, ...]
+    rows: tuple[tuple[Any, ...], ...]
 
 
 ToWorker = Share | Stop | BandwidthGrant

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable
 
 from async_s3_upload.text import printable
 from async_s3_upload.transfer import checksum, plan
 from async_s3_upload.transfer.buffers import Buffers
-from async_s3_upload.transfer.etag import joined_etag
+from async_s3_upload.transfer.lending import PartFailed, PartsQueued
 from async_s3_upload.transfer.messages import (
     Event,
     FileDone,
@@ -29,49 +28,18 @@ from async_s3_upload.transfer.messages import (
 from async_s3_upload.transfer.requests import Requests
 from async_s3_upload.transfer.retry import within
 from async_s3_upload.transfer.source import FileState, check_unchanged, fill
-from async_s3_upload.transfer.store import AccessDenied, NoSuchUpload, ObjectInfo, Transient, UploadedPart
+from async_s3_upload.transfer.store import AccessDenied, NoSuchUpload, Transient
+from async_s3_upload.transfer.trouble import told
+from async_s3_upload.transfer.upload import MultipartUpload
+from async_s3_upload.transfer.workqueue import PartUnit
 
 log = logging.getLogger(__name__)
 
 ABORT_LIMIT_S = 5.0
 
 
-@dataclass(slots=True, eq=False)
-class MultipartUpload:
-    """One upload while its parts are sent.
-
-    ``pending`` parts are neither accepted nor given up; ``error`` is the first trouble; ``sent`` counts bytes.
-    """
-
-    bucket: str
-    item: FileItem
-    state: FileState
-    upload_id: str
-    part_size: int
-    with_checksum: bool
-    pending: int = 0
-    sent: int = 0
-    error: Exception | None = None
-    accepted: dict[int, KnownPart] = field(default_factory=dict)
-
-    def crc_header(self) -> str | None:
-        """Return the checksum of the whole file, combined from those of its parts."""
-        if not self.with_checksum:
-            return None
-        sums = [
-            (checksum.from_header(part.crc64nvme), part.size)
-            for _, part in sorted(self.accepted.items())
-            if part.crc64nvme is not None
-        ]
-        return checksum.as_header(checksum.combined(sums))
-
-    def uploaded_parts(self) -> list[UploadedPart]:
-        """Return the accepted parts in ascending order."""
-        return [UploadedPart(number, part.etag, part.crc64nvme) for number, part in sorted(self.accepted.items())]
-
-
 class MultipartSender:
-    """Sends big files part by part. ``queue`` takes units of work, each the sending of one part.
+    """Sends big files part by part. ``queue`` takes the parts; each comes back through ``send_part``.
 
     ``settle(item, error)`` is called for a file that failed; one that is done is emitted as FileDone.
     """
@@ -81,7 +49,7 @@ class MultipartSender:
         requests: Requests,
         buffers: Buffers,
         emit: Callable[[Event], None],
-        queue: Callable[[Callable[[], Awaitable[None]]], None],
+        queue: Callable[[PartUnit], None],
         settle: Callable[[FileItem, Exception], None],
     ) -> None:
         self._requests = requests
@@ -108,7 +76,9 @@ class MultipartSender:
         if not missing:
             await self._finish(upload)
         for part in missing:
-            self._queue(lambda part=part: self._send_part(upload, part))  # type: ignore[misc]
+            self._queue(PartUnit(upload, part))
+        if len(missing) > 1:
+            self._emit(PartsQueued(item.number, len(missing), sum(part.length for part in missing)))
 
     async def _known(
         self, bucket: str, item: FileItem, state: FileState, *, with_checksum: bool
@@ -169,15 +139,22 @@ class MultipartSender:
         self._emit(UploadBegun(item.number, upload_id, step, with_checksum))
         return MultipartUpload(bucket, item, state, upload_id, step, with_checksum)
 
-    async def _send_part(self, upload: MultipartUpload, part: plan.Part) -> None:
-        if upload.error is None:
-            try:
-                await self._put_part(upload, part)
-            except Exception as error:
-                # without traceback and context: they hold the frames above, and with them the part's body
-                upload.error = error.with_traceback(None)
-                error.__context__ = None
-        upload.pending -= 1
+    async def send_part(self, unit: PartUnit) -> None:
+        """Send one part, unless another one failed; after the last one the upload is ended."""
+        upload, part = unit.upload, unit.part
+        if part is not None:
+            if upload.error is None:
+                try:
+                    await self._put_part(upload, part)
+                except Exception as error:
+                    # without traceback and context: they hold the frames above, and with them the part's body
+                    upload.error = error.with_traceback(None)
+                    error.__context__ = None
+            if upload.borrowed:
+                if upload.error is not None:
+                    self._emit(PartFailed(upload.item.number, part.number, *told(upload.error)))
+                return
+            upload.pending -= 1
         if upload.pending == 0:
             await self._finish(upload)
 
@@ -227,7 +204,7 @@ class MultipartSender:
             except NoSuchUpload:
                 # an earlier attempt, or an earlier start, may have succeeded although the answer was lost
                 found = await self._requests.store.head(upload.bucket, item.key)
-                if found is None or not _is_joined(found, upload, crc):
+                if found is None or not upload.is_joined(found, crc):
                     raise
                 return found.etag
 
@@ -288,12 +265,3 @@ class MultipartSender:
             return error.with_traceback(None)
         self._emit(UploadGone(item.number, upload_id))
         return None
-
-
-def _is_joined(found: ObjectInfo, upload: MultipartUpload, crc: str | None) -> bool:
-    """Tell whether an object is what the parts make; where nothing proves it, it is not: the file is sent again."""
-    if found.size != upload.state.size:
-        return False
-    if found.crc64nvme and crc:
-        return found.crc64nvme == crc
-    return not found.opaque_etag and found.etag == joined_etag(part.etag for part in upload.uploaded_parts())

@@ -80,6 +80,12 @@ def parts(size: int, step: int) -> Iterator[Part]:
         yield Part(index + 1, offset, min(step, size - offset))
 
 
+def part(size: int, step: int, number: int) -> Part:
+    """Return part ``number`` of those that ``parts`` yields."""
+    offset = (number - 1) * step
+    return Part(number, offset, min(step, size - offset))
+
+
 def is_multipart(size: int) -> bool:
     """Tell whether a file of ``size`` bytes goes up in parts."""
     return size > MULTIPART_THRESHOLD
@@ -264,6 +270,7 @@ def worker_count(job_files: int, job_bytes: int, cores: int) -> int:
     """Return how many workers are worth their start for so much work, at most ``cores``.
 
     A worker costs about half a second of CPU to start; that pays from some hundred small files or some
-    dozen MB on.
+    dozen MB on. The parts of one big file go to several workers.
     """
-    return max(1, min(cores, max(job_files // 100, job_bytes // (32 * MiB)) + 1, job_files))
+    pieces = max(job_files, job_bytes // MULTIPART_THRESHOLD)
+    return max(1, min(cores, max(job_files // 100, job_bytes // (32 * MiB)) + 1, pieces))

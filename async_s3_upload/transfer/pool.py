@@ -8,15 +8,18 @@ import multiprocessing
 import queue
 import signal
 import threading
+from contextlib import suppress
 from multiprocessing import resource_tracker
 from typing import TYPE_CHECKING, Any
 
 from async_s3_upload.errors import WorkersError
 from async_s3_upload.transfer.bandwidth import Lender
+from async_s3_upload.transfer.hand import Hand
+from async_s3_upload.transfer.lending import LendingFromWorker, LendingToWorker
 from async_s3_upload.transfer.messages import (
     BandwidthGrant,
     BandwidthWanted,
-    FileItem,
+    Events,
     FromWorker,
     Share,
     Stop,
@@ -35,45 +38,38 @@ KILLED_WITHIN_S = 2.0
 """A process that waits for a hanging file system does not even die of SIGKILL: it is left alone then."""
 
 
-class WorkerHandle:
-    """The coordinator's side of one worker; ``outstanding`` are the files it was given and has not reported."""
+class WorkerHandle(Hand):
+    """The coordinator's side of one worker."""
 
     def __init__(self, process: SpawnProcess, pipe: Connection[Any, Any]) -> None:
+        super().__init__()
         self.process = process
         self.pipe = pipe
-        self.outstanding: dict[int, FileItem] = {}
-        self.outstanding_bytes = 0
-        self.ready = False
-        self.suspect: int | None = None
-        """Number of the file this worker has alone in hand because workers died with it."""
         # a thread sends: the loop must never wait for a full pipe while the worker waits for it
-        self._outbox: queue.SimpleQueue[ToWorker | None] = queue.SimpleQueue()
+        self._outbox: queue.SimpleQueue[ToWorker | LendingToWorker | None] = queue.SimpleQueue()
         self._sender = threading.Thread(target=self._send_all, daemon=True)
         self._sender.start()
 
     def give(self, share: Share) -> None:
         """Hand over a share of the files."""
-        for item in share.items:
-            self.outstanding[item.number] = item
-            self.outstanding_bytes += item.size
-        self._outbox.put(share)
+        self.took(share)
+        self.tell(share)
 
-    def settle(self, number: int) -> FileItem | None:
-        """Note that a file was reported; None if it was not outstanding."""
-        item = self.outstanding.pop(number, None)
-        if item is not None:
-            self.outstanding_bytes -= item.size
-        if number == self.suspect:
-            self.suspect = None
-        return item
+    def tell(self, message: ToWorker | LendingToWorker) -> None:
+        """Send a message."""
+        self._outbox.put(message)
+
+    def kill(self) -> None:
+        """End the process at once; ``messages`` then says that it is gone."""
+        self.process.kill()
 
     def lend(self, grant: BandwidthGrant) -> None:
         """Answer a worker that asked for bandwidth."""
-        self._outbox.put(grant)
+        self.tell(grant)
 
     def stop(self, grace_s: float) -> None:
         """Ask the worker to leave."""
-        self._outbox.put(Stop(grace_s))
+        self.tell(Stop(grace_s))
 
     def release(self) -> None:
         """Let go of a worker that is gone."""
@@ -94,15 +90,61 @@ class WorkerHandle:
                 return
 
 
+Message = tuple[WorkerHandle, FromWorker | LendingFromWorker | None]
+
+
 class WorkerPool:
-    """Workers of one command. ``messages`` yields (worker, message); a message of None: the worker is gone."""
+    """Workers of one command.
+
+    ``messages`` yields (worker, message); a message of None: the worker is gone. None alone comes from ``wake``.
+    """
 
     def __init__(self, settings: WorkerSettings) -> None:
         self._settings = settings
         self._context = multiprocessing.get_context("spawn")
         self._lender = Lender(settings.bandwidth, WorkerHandle.lend) if settings.bandwidth is not None else None
         self.workers: list[WorkerHandle] = []
-        self.messages: asyncio.Queue[tuple[WorkerHandle, FromWorker | None]] = asyncio.Queue()
+        self.messages: asyncio.Queue[Message | None] = asyncio.Queue()
+
+    def wake(self) -> None:
+        """Let who waits for messages look around."""
+        self.messages.put_nowait(None)
+
+    async def next_messages(self, patience_s: float) -> list[Message]:
+        """Return all messages that are there; wait for the first, for ``wake``, or for ``patience_s`` seconds."""
+        found = []
+        if self.messages.empty():
+            try:
+                async with asyncio.timeout(max(0.0, patience_s)):
+                    found.append(await self.messages.get())
+            except TimeoutError:
+                return []
+        while not self.messages.empty():
+            found.append(self.messages.get_nowait())
+        return [message for message in found if message is not None]
+
+    async def close(self, grace_s: float, limit_s: float) -> list[tuple[WorkerHandle, Events]]:
+        """End all workers within ``limit_s`` seconds, softly for ``grace_s``; return what they reported meanwhile."""
+        said: list[Message] = []
+        for worker in self.workers:
+            worker.stop(grace_s)
+        try:
+            async with asyncio.timeout(limit_s):
+                while self.workers:
+                    message = await self.messages.get()
+                    if message is not None and message[1] is None:
+                        self.remove(message[0])
+                    elif message is not None:
+                        said.append(message)
+        except TimeoutError:
+            log.warning("%d worker processes did not leave in time and were killed", len(self.workers))
+        finally:
+            self.kill_all()
+            while not self.messages.empty():  # they came in the last moment
+                message = self.messages.get_nowait()
+                if message is not None:
+                    said.append(message)
+        return [(worker, message) for worker, message in said if isinstance(message, Events)]
 
     def grow_to(self, count: int) -> None:
         """Start workers until there are ``count``.
@@ -132,17 +174,19 @@ class WorkerPool:
         self.workers.append(worker)
         asyncio.get_running_loop().add_reader(ours.fileno(), self._receive, worker)
 
-    def _receive(self, worker: WorkerHandle) -> None:
+    def _receive(self, worker: WorkerHandle) -> bool:
+        """Take one message, as the loop calls again as long as there are more; returns whether more may come."""
         try:
-            while worker.pipe.poll():
-                message = worker.pipe.recv()
-                if isinstance(message, BandwidthWanted) and self._lender is not None:
-                    self._lender.asked(worker, message)  # at once, also while the coordinator only waits for the end
-                else:
-                    self.messages.put_nowait((worker, message))
+            message = worker.pipe.recv()
         except (EOFError, OSError):
             asyncio.get_running_loop().remove_reader(worker.pipe.fileno())
             self.messages.put_nowait((worker, None))
+            return False
+        if isinstance(message, BandwidthWanted) and self._lender is not None:
+            self._lender.asked(worker, message)  # at once, also while the coordinator only waits for the end
+        else:
+            self.messages.put_nowait((worker, message))
+        return True
 
     def remove(self, worker: WorkerHandle) -> None:
         """Forget a worker whose pipe is closed."""
@@ -157,6 +201,8 @@ class WorkerPool:
         for worker in self.workers:
             worker.process.kill()
         for worker in list(self.workers):
-            self._receive(worker)
+            with suppress(OSError):
+                while worker.pipe.poll() and self._receive(worker):
+                    pass
             loop.remove_reader(worker.pipe.fileno())
             self.remove(worker)

@@ -16,6 +16,16 @@ from typing import TYPE_CHECKING, Any
 
 from async_s3_upload.transfer.bandwidth import Pace
 from async_s3_upload.transfer.engine import Engine
+from async_s3_upload.transfer.lending import (
+    CutOff,
+    CutOffDone,
+    GiveBack,
+    LendingFromWorker,
+    LendingToWorker,
+    PartsBack,
+    PartShare,
+    PartsQueued,
+)
 from async_s3_upload.transfer.messages import (
     BandwidthGrant,
     BandwidthWanted,
@@ -33,6 +43,7 @@ from async_s3_upload.transfer.messages import (
     WorkerSettings,
 )
 from async_s3_upload.transfer.pacer import Pacer
+from async_s3_upload.transfer.rows import rows_of
 from async_s3_upload.transfer.store import ObjectStore, StoreError
 
 log = logging.getLogger(__name__)
@@ -40,6 +51,8 @@ log = logging.getLogger(__name__)
 FLUSH_S = 0.05
 """Events are gathered for so long before they cross the pipe: a message each would cost more CPU than a PUT."""
 FLUSH_COUNT = 100
+STARVING_FLUSH_S = 0.002
+"""The same while nothing more is queued: the coordinator has to hear early that there is room."""
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
@@ -88,9 +101,11 @@ class Worker:
         self._open_store = open_store
         self._pacer = Pacer(self._send) if settings.bandwidth is not None else None
         self._events: list[Event] = []
+        self._flush_at: asyncio.TimerHandle | None = None
+        self._cutting: set[asyncio.Task[None]] = set()
         self._stop: asyncio.Event
         self._grace_s = 0.0
-        self._engine: Engine
+        self._engine: Engine | None = None
 
     async def run(self) -> None:
         """Work until the pipe closes or Stop arrives."""
@@ -107,62 +122,89 @@ class Worker:
 
     async def _work(self, store: ObjectStore) -> None:
         loop = asyncio.get_running_loop()
-        self._engine = Engine(store, self._settings.limits, self._emit, pacer=self._pacer)
+        self._engine = working = Engine(store, self._settings.limits, self._emit, pacer=self._pacer)
         loop.add_reader(self._pipe.fileno(), self._receive)
         # uvloop makes it non-blocking: a message that has arrived in part, or a full pipe, would be an error then
         os.set_blocking(self._pipe.fileno(), True)
         self._send(Ready())
-        flusher = asyncio.create_task(self._flush_often())
-        engine = asyncio.create_task(self._engine.run())
+        engine = asyncio.create_task(working.run())
         stop = asyncio.create_task(self._stop.wait())
         try:
             await asyncio.wait([stop, engine], return_when=asyncio.FIRST_COMPLETED)
-            self._engine.drop_queued()
+            working.drop_queued()
             await asyncio.wait([engine], timeout=self._grace_s)
         finally:
             loop.remove_reader(self._pipe.fileno())
-            for task in (stop, flusher, engine):
+            for task in (stop, engine, *self._cutting):
                 task.cancel()
-            *_, ended = await asyncio.gather(stop, flusher, engine, return_exceptions=True)
+            _, ended, *_ = await asyncio.gather(stop, engine, *self._cutting, return_exceptions=True)
             if isinstance(ended, Exception):  # a bug: what is in hand goes to another worker, but the reason is told
                 log.error("the engine of a worker process ended", exc_info=ended)
             self._flush()
 
     def _receive(self) -> None:
         try:
-            while self._pipe.poll():
-                self._take(self._pipe.recv())
+            message = self._pipe.recv()  # one at a time: the loop calls again as long as there are more
         except (EOFError, OSError):
             os._exit(0)  # the coordinator is gone: nobody is left to tell, the next start goes on
+        self._take(message)
 
-    def _take(self, message: ToWorker) -> None:
+    def _take(self, message: ToWorker | LendingToWorker) -> None:
+        engine = self._engine
+        assert engine is not None
         if isinstance(message, Share):
             for item in message.items:
-                self._engine.submit(message.bucket, item, message.settings)
+                engine.submit(message.bucket, item, message.settings)
         elif isinstance(message, BandwidthGrant):
             if self._pacer is not None:
                 self._pacer.granted(message)
         elif isinstance(message, Stop):
             self._grace_s = message.grace_s
             self._stop.set()
+        else:
+            self._lend(engine, message)
+
+    def _lend(self, engine: Engine, message: LendingToWorker) -> None:
+        if isinstance(message, GiveBack):
+            self._flush()
+            self._send(engine.give_back())
+        elif isinstance(message, PartShare):
+            engine.borrow(message)
+        elif isinstance(message, PartsBack):
+            engine.parts_back(message)
+        elif isinstance(message, CutOff):
+            cutting = asyncio.create_task(self._cut_off(engine, message))
+            self._cutting.add(cutting)
+            cutting.add_done_callback(self._cutting.discard)
+
+    async def _cut_off(self, engine: Engine, message: CutOff) -> None:
+        await engine.cut_off(range(message.first, message.end))
+        self._flush()
+        self._send(CutOffDone(message.first))
 
     def _emit(self, event: Event) -> None:
         self._events.append(event)
         # what saves megabytes after a crash is told at once
-        if isinstance(event, (PartDone, UploadBegun)) or len(self._events) >= FLUSH_COUNT:
+        if isinstance(event, (PartDone, UploadBegun, PartsQueued)) or len(self._events) >= FLUSH_COUNT:
             self._flush()
-
-    async def _flush_often(self) -> None:
-        while True:
-            await asyncio.sleep(FLUSH_S)
-            self._flush()
+            return
+        within_s = STARVING_FLUSH_S if self._engine is None or self._engine.starving else FLUSH_S
+        loop = asyncio.get_running_loop()
+        if self._flush_at is not None:
+            if self._flush_at.when() <= loop.time() + within_s:
+                return
+            self._flush_at.cancel()
+        self._flush_at = loop.call_later(within_s, self._flush)
 
     def _flush(self) -> None:
+        if self._flush_at is not None:
+            self._flush_at.cancel()
+            self._flush_at = None
         if self._events:
-            events, self._events = tuple(self._events), []
-            self._send(Events(events))
+            events, self._events = self._events, []
+            self._send(Events(rows_of(events)))
 
-    def _send(self, message: FromWorker | BandwidthWanted) -> None:
+    def _send(self, message: FromWorker | LendingFromWorker | BandwidthWanted) -> None:
         try:
             self._pipe.send(message)
         except OSError:  # the coordinator is gone

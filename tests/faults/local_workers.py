@@ -1,24 +1,39 @@
 """Workers inside the test's process: engines over any store, which can die, behind the real coordinator."""
 
 import asyncio
-from collections.abc import Callable
+import itertools
+import pickle
+from collections.abc import Sequence
 
 from async_s3_upload.transfer.coordinator import Coordinator
 from async_s3_upload.transfer.engine import Engine
+from async_s3_upload.transfer.hand import Hand
+from async_s3_upload.transfer.lending import (
+    CutOff,
+    CutOffDone,
+    GiveBack,
+    LendingFromWorker,
+    LendingToWorker,
+    PartsBack,
+    PartShare,
+    PartsQueued,
+)
 from async_s3_upload.transfer.messages import (
     AwsAccess,
     Event,
     Events,
-    FileItem,
+    FromWorker,
     Limits,
     PartDone,
     Ready,
     Share,
+    ToWorker,
     UploadBegun,
     WorkerSettings,
 )
 from async_s3_upload.transfer.pool import WorkerHandle, WorkerPool
 from async_s3_upload.transfer.retry import RetryPolicy
+from async_s3_upload.transfer.rows import rows_of
 from async_s3_upload.transfer.store import ObjectStore
 from async_s3_upload.transfer.worker import FLUSH_S
 
@@ -29,23 +44,40 @@ class LocalWorker(WorkerHandle):
     """An engine whose events reach the coordinator as late as those of a process do."""
 
     def __init__(self, pool: "LocalPool", store: ObjectStore, limits: Limits) -> None:
-        self.outstanding: dict[int, FileItem] = {}
-        self.outstanding_bytes = 0
-        self.ready = False
-        self.suspect = None
+        Hand.__init__(self)
         self._pool = pool
         self._events: list[Event] = []
         self._engine = Engine(store, limits, self._emit, RETRY)
         self._task = asyncio.create_task(self._engine.run())
         self._leaving: asyncio.Task[None] | None = None
+        self._cutting: list[asyncio.Task[None]] = []
         self._alive = True
 
-    def give(self, share: Share) -> None:
-        for item in share.items:
-            self.outstanding[item.number] = item
-            self.outstanding_bytes += item.size
-            if self._alive:
-                self._engine.submit(share.bucket, item, share.settings)
+    def tell(self, message: ToWorker | LendingToWorker) -> None:
+        """Take it as late as a process does, and as it comes through a pipe."""
+        if self._alive:
+            asyncio.get_running_loop().call_soon(self._take, pickle.loads(pickle.dumps(message)))
+
+    def _take(self, message: ToWorker | LendingToWorker) -> None:
+        if not self._alive:
+            return
+        if isinstance(message, Share):
+            for item in message.items:
+                self._engine.submit(message.bucket, item, message.settings)
+        elif isinstance(message, GiveBack):
+            self._flush()
+            self._say(self._engine.give_back())
+        elif isinstance(message, PartShare):
+            self._engine.borrow(message)
+        elif isinstance(message, PartsBack):
+            self._engine.parts_back(message)
+        elif isinstance(message, CutOff):
+            self._cutting.append(asyncio.create_task(self._cut_off(message)))
+
+    async def _cut_off(self, message: CutOff) -> None:
+        await self._engine.cut_off(range(message.first, message.end))
+        self._flush()
+        self._say(CutOffDone(message.first))
 
     def stop(self, grace_s: float) -> None:
         if self._leaving is None:
@@ -56,8 +88,12 @@ class LocalWorker(WorkerHandle):
         if self._alive:
             self._alive = False
             self._events.clear()
-            self._task.cancel()
+            for task in (self._task, *self._cutting):
+                task.cancel()
             self._pool.messages.put_nowait((self, None))
+
+    def kill(self) -> None:
+        self.die()
 
     def release(self) -> None:
         self.die()
@@ -72,24 +108,28 @@ class LocalWorker(WorkerHandle):
         if not self._events:
             asyncio.get_running_loop().call_later(FLUSH_S, self._flush)
         self._events.append(event)
-        if isinstance(event, (PartDone, UploadBegun)):
+        if isinstance(event, (PartDone, UploadBegun, PartsQueued)):
             self._flush()
 
     def _flush(self) -> None:
-        if self._alive and self._events:
-            events, self._events = tuple(self._events), []
-            self._pool.messages.put_nowait((self, Events(events)))
+        if self._events:
+            events, self._events = self._events, []
+            self._say(Events(rows_of(events)))
+
+    def _say(self, message: FromWorker | LendingFromWorker) -> None:
+        if self._alive:
+            self._pool.messages.put_nowait((self, pickle.loads(pickle.dumps(message))))
 
 
 class LocalPool(WorkerPool):
     """Starts local workers instead of processes."""
 
-    def __init__(self, store: ObjectStore, settings: WorkerSettings) -> None:
+    def __init__(self, stores: Sequence[ObjectStore], settings: WorkerSettings) -> None:
         super().__init__(settings)
-        self._store = store
+        self._stores = itertools.cycle(stores)
 
     def _start(self) -> None:
-        worker = LocalWorker(self, self._store, self._settings.limits)
+        worker = LocalWorker(self, next(self._stores), self._settings.limits)
         self.workers.append(worker)
         self.messages.put_nowait((worker, Ready()))
 
@@ -108,10 +148,10 @@ class LocalPool(WorkerPool):
             max(local, key=lambda worker: len(worker.outstanding)).die()
 
 
-def local_coordinator(store: ObjectStore, limits: Limits) -> tuple[Coordinator, Callable[[], None]]:
-    """Return a coordinator of local workers, and a function that kills one of them."""
+def local_coordinator(*stores: ObjectStore, limits: Limits, cores: int = 2) -> tuple[Coordinator, LocalPool]:
+    """Return a coordinator of local workers, each with the next of the stores, and its pool."""
     settings = WorkerSettings(AwsAccess(), limits, log_level=0)
-    coordinator = Coordinator(settings, cores=2)
-    pool = LocalPool(store, settings)
+    coordinator = Coordinator(settings, cores)
+    pool = LocalPool(stores, settings)
     coordinator._pool = pool
-    return coordinator, pool.kill_one
+    return coordinator, pool

@@ -199,9 +199,8 @@ async def upload(world: World) -> str:
     """Do one start; returns the state of the run's row."""
     store = HistoryStore(world)
     identity = Identity(str(world.run), BUCKET, "r")
-    coordinator, world.kill_one = local_coordinator(
-        store, Limits(concurrency=3, memory_bytes=4 * PART, request_base_s=1)
-    )
+    coordinator, pool = local_coordinator(store, limits=Limits(concurrency=3, memory_bytes=4 * PART, request_base_s=1))
+    world.kill_one = pool.kill_one
     async with coordinator:
         async with asyncio.timeout(LONGEST_S):
             row = await Uploader(coordinator, store, RunLogs(str(world.log_dir)), verify=True).upload(

@@ -253,6 +253,28 @@ async def test_an_upload_of_a_dead_worker_goes_on_with_the_parts_that_arrived(
     assert moto_server.uploads_in_progress(bucket) == []
 
 
+async def test_parts_of_one_file_go_through_two_workers_and_one_of_them_may_die(
+    moto_server: S3Server, proxy_for: ProxyFor, bucket: str, tmp_path: Path
+) -> None:
+    last = on("UploadPart", part=6)
+    # no part is sent before another worker has the last one
+    proxy, server = proxy_for(moto_server, Rule(last, Stall(), times=1), Rule(on("UploadPart", part=1), Delay(3.0)))
+    job = job_of(tmp_path, bucket, [41 * 1024 * 1024])
+    watcher = Watcher()
+    async with asyncio.timeout(DEADLINE_S), coordinator_for(server, concurrency=1) as coordinator:
+        sending = asyncio.create_task(coordinator.send(job, watcher))
+        await seen(proxy, last)
+        owner, borrower = sorted(coordinator._pool.workers, key=lambda worker: not worker.outstanding)
+        assert set(owner.outstanding) == {0}
+        assert borrower.units
+        borrower.kill()
+        await sending
+    assert_all_arrived(moto_server, job, watcher)
+    assert [proxy.count(on("UploadPart", part=number)) for number in range(1, 7)] == [1, 1, 1, 1, 1, 2]
+    assert proxy.count(on("CreateMultipartUpload")) == proxy.count(on("CompleteMultipartUpload")) == 1
+    assert watcher.notes == ["a worker process died with 0 files in hand, they are tried again one by one"]
+
+
 async def test_a_file_that_kills_its_workers_fails_alone_and_all_others_arrive(
     moto_server: S3Server, proxy_for: ProxyFor, bucket: str, tmp_path: Path
 ) -> None:

@@ -16,6 +16,7 @@ import uvloop
 from async_s3_upload.timetable import Timetable
 from async_s3_upload.transfer.bandwidth import Pace
 from async_s3_upload.transfer.engine import Engine
+from async_s3_upload.transfer.lending import CutOff, CutOffDone, GiveBack, Returned
 from async_s3_upload.transfer.messages import (
     AwsAccess,
     BandwidthGrant,
@@ -32,6 +33,7 @@ from async_s3_upload.transfer.messages import (
     Stop,
     WorkerSettings,
 )
+from async_s3_upload.transfer.rows import event_of
 from async_s3_upload.transfer.store import BadCredentials, Body, ObjectStore
 from async_s3_upload.transfer.worker import Worker
 from tests.contract.memory_store import MemoryStore
@@ -68,7 +70,7 @@ def said(pipe: Pipe) -> list[Any]:
 
 
 def events_in(messages: list[Any]) -> list[Any]:
-    return [event for message in messages if isinstance(message, Events) for event in message.events]
+    return [event_of(row) for message in messages if isinstance(message, Events) for row in message.rows]
 
 
 async def life(pipe: Pipe, store: ObjectStore) -> None:
@@ -103,6 +105,37 @@ async def test_stop_cuts_off_what_hangs_after_the_grace(pipes: tuple[Pipe, Pipe]
     ours.send(Stop(0.05))
     await working
     assert events_in(said(ours)) == []
+
+
+async def test_what_is_cut_off_ends_at_once_and_the_rest_goes_on(pipes: tuple[Pipe, Pipe], tmp_path: Path) -> None:
+    ours, theirs = pipes
+    hangs, waits, good = (item_of(tmp_path / name, number) for number, name in ((0, "a"), (1, "b"), (100, "c")))
+    store = ScriptedStore(MemoryStore("runs"), [Rule("put_object", Hang(), times=2)])
+    ours.send(Share("runs", (hangs, waits), base=10))
+    ours.send(Share("runs", (waits, good)))
+    working = asyncio.create_task(life(theirs, store))
+    await store.wait_for("put_object", 2)
+    ours.send(CutOff(10, 12))
+    await store.wait_for("put_object", 4)
+    ours.send(Stop(5.0))
+    await working
+    messages = said(ours)
+    assert CutOffDone(10) in messages
+    assert sorted(event.number for event in events_in(messages)) == [1, 100]
+
+
+async def test_what_it_has_not_begun_it_gives_back(pipes: tuple[Pipe, Pipe], tmp_path: Path) -> None:
+    ours, theirs = pipes
+    store = ScriptedStore(MemoryStore("runs"), [Rule("put_object", Hang(), times=None)])
+    ours.send(Share("runs", tuple(item_of(tmp_path / str(number), number) for number in range(6)), base=10))
+    working = asyncio.create_task(life(theirs, store))
+    await store.wait_for("put_object", 2)
+    for _ in range(4):
+        ours.send(GiveBack())
+    ours.send(Stop(0.05))
+    await working
+    returned = [message for message in said(ours) if isinstance(message, Returned)]
+    assert [message.files for message in returned] == [(14, 15), (13,), (12,), ()]
 
 
 async def test_a_store_that_does_not_open_is_said(pipes: tuple[Pipe, Pipe]) -> None:

@@ -221,7 +221,9 @@ def test_each_file_is_planned_under_its_number_or_impossible(sizes: dict[str, in
     ("files", "size", "cores", "workers"),
     [
         (0, 0, 8, 1),
-        (1, 10**12, 8, 1),
+        (1, 10**12, 8, 8),
+        (1, 40 * MiB, 8, 2),
+        (1, 15 * MiB, 8, 1),
         (5, 1000, 8, 1),
         (5000, 0, 8, 8),
         (150, 0, 8, 2),
@@ -234,5 +236,7 @@ def test_only_as_many_workers_start_as_the_work_is_worth(files: int, size: int, 
 
 
 @given(st.integers(0, 10**6), st.integers(0, 10**13), st.integers(1, 256))
-def test_there_is_always_a_worker_and_never_more_than_cores_or_files(files: int, size: int, cores: int) -> None:
-    assert 1 <= worker_count(files, size, cores) <= min(cores, max(files, 1))
+def test_there_is_always_a_worker_and_never_more_than_cores_or_files_and_parts(
+    files: int, size: int, cores: int
+) -> None:
+    assert 1 <= worker_count(files, size, cores) <= min(cores, max(files + size // (8 * MiB), 1))
