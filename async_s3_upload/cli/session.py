@@ -17,6 +17,7 @@ from async_s3_upload.notify import slack
 from async_s3_upload.state.run_logs import RunLogs
 from async_s3_upload.text import plural
 from async_s3_upload.timetable import Timetable
+from async_s3_upload.transfer import nursery
 from async_s3_upload.transfer.access import choose_access
 from async_s3_upload.transfer.coordinator import GIVE_UP_S, Coordinator
 from async_s3_upload.transfer.cores import available_cores
@@ -143,6 +144,7 @@ async def upload_all(
     Raises:
         UploadError: the command cannot go on; Interrupted after a signal. The state is kept.
     """
+    nursery.prepare()  # its imports go on beside ours
     settings = WorkerSettings(access, resources.limits, resources.log_level, resources.bandwidth)
     if resources.bandwidth is not None:
         log.info("bandwidth is limited: %s", resources.bandwidth)

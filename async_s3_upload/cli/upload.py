@@ -29,6 +29,7 @@ from async_s3_upload.runs.selection import Reason
 from async_s3_upload.state.run_logs import Identity, RunLogs
 from async_s3_upload.text import printable
 from async_s3_upload.timetable import Timetable, rate_of, timetable_of
+from async_s3_upload.transfer import nursery
 from async_s3_upload.transfer.access import choose_access
 from async_s3_upload.transfer.messages import Transport
 
@@ -206,6 +207,7 @@ class _Command:
         await require_buckets(self._access, [request.bucket])
 
     async def _upload(self) -> None:
+        nursery.prepare()  # there is something to upload: its imports go on while the bucket is asked
         await self._check_access()
         rows: list[RunRow] = self.report.rows
         ending = await upload_all([self._planned()], self._access, self._request.resources, self._interruption, rows)

@@ -1,18 +1,16 @@
-"""The worker processes: started with spawn, told what to do through a pipe, replaced when they die."""
+"""The worker processes: forked from a fresh server, told what to do through a pipe, replaced when they die."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import multiprocessing
 import queue
-import signal
 import threading
 from contextlib import suppress
-from multiprocessing import resource_tracker
 from typing import TYPE_CHECKING, Any
 
 from async_s3_upload.errors import WorkersError
+from async_s3_upload.transfer import nursery
 from async_s3_upload.transfer.bandwidth import Lender
 from async_s3_upload.transfer.hand import Hand
 from async_s3_upload.transfer.lending import LendingFromWorker, LendingToWorker
@@ -30,7 +28,7 @@ from async_s3_upload.transfer.worker import worker_main
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
-    from multiprocessing.context import SpawnProcess
+    from multiprocessing.context import ForkServerProcess
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +39,7 @@ KILLED_WITHIN_S = 2.0
 class WorkerHandle(Hand):
     """The coordinator's side of one worker."""
 
-    def __init__(self, process: SpawnProcess, pipe: Connection[Any, Any]) -> None:
+    def __init__(self, process: ForkServerProcess, pipe: Connection[Any, Any]) -> None:
         super().__init__()
         self.process = process
         self.pipe = pipe
@@ -101,7 +99,7 @@ class WorkerPool:
 
     def __init__(self, settings: WorkerSettings) -> None:
         self._settings = settings
-        self._context = multiprocessing.get_context("spawn")
+        self._context = nursery.context()
         self._lender = Lender(settings.bandwidth, WorkerHandle.lend) if settings.bandwidth is not None else None
         self.workers: list[WorkerHandle] = []
         self.messages: asyncio.Queue[Message | None] = asyncio.Queue()
@@ -158,17 +156,14 @@ class WorkerPool:
     def _start(self) -> None:
         ours, theirs = self._context.Pipe(duplex=True)
         process = self._context.Process(target=worker_main, args=(theirs, self._settings), daemon=True)
-        # it is started with the first process otherwise, and unblocks the signals meanwhile
-        resource_tracker.ensure_running()
-        # the child inherits the mask: no signal hits it before it has said what to do with it
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
         try:
+            nursery.prepare()
             process.start()
-        except OSError as error:
+        except (OSError, EOFError) as error:
             ours.close()
-            raise WorkersError(f"no worker process can be started: {error.strerror or error}") from error
+            reason = getattr(error, "strerror", None) or error
+            raise WorkersError(f"no worker process can be started: {reason}") from error
         finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
             theirs.close()
         worker = WorkerHandle(process, ours)
         self.workers.append(worker)

@@ -6,16 +6,10 @@ import time
 from pathlib import Path
 
 from benchmarks.process_tree import descendants
+from tests.support.process import workers_of
 from tests.support.proxy import Delay, Rule
 
 from .lab import RUN_FILES, Lab, keys_put, puts
-
-
-def workers_of(pid: int) -> list[int]:
-    """Return the process ids of the spawned workers below a command."""
-    return [
-        child for child in descendants({pid}) - {pid} if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()
-    ]
 
 
 def test_a_killed_worker_is_replaced_and_everything_arrives(moto_lab: Lab) -> None:

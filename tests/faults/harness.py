@@ -14,7 +14,6 @@ from typing import Any
 from awscrt.checksums import crc64nvme
 
 from async_s3_upload.demo.run_folder import MIB, RunShape, make_run_folder
-from benchmarks.process_tree import descendants
 from tests.support.command import Completed, RunningCommand, start_command
 from tests.support.proxy import FaultProxy, Rule
 from tests.support.s3requests import Seen, on
@@ -288,18 +287,6 @@ def scenario(
         finally:
             reached.close()
             server.remove_bucket(bucket)
-
-
-def workers_of(pid: int) -> list[int]:
-    """Return the process ids of the workers below a command."""
-    found = []
-    for child in descendants({pid}) - {pid}:
-        try:
-            if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes():
-                found.append(child)
-        except OSError:  # it ended meanwhile
-            continue
-    return sorted(found)
 
 
 def is_alive(pid: int) -> bool:

@@ -20,6 +20,7 @@ from async_s3_upload.demo.run_folder import MIB, RunShape
 from benchmarks.process_tree import descendants
 from tests.support import servers
 from tests.support.command import RunningCommand
+from tests.support.process import workers_of
 from tests.support.proxy import Delay, Rule, on
 from tests.support.s3server import S3Server
 
@@ -33,7 +34,6 @@ from .harness import (
     scenario,
     wait_until,
     wait_until_gone,
-    workers_of,
 )
 
 SHAPE = RunShape(RUN_ID, 56, 8 * 1024, 2, 20 * MIB)

@@ -14,6 +14,7 @@ from async_s3_upload.demo.run_folder import MIB
 from benchmarks.process_tree import descendants
 from tests.support import servers
 from tests.support.command import RunningCommand
+from tests.support.process import workers_of
 from tests.support.proxy import Delay, DropAnswer, Forward, Hold, Rule, Stall, on
 from tests.support.s3requests import Request, Seen
 
@@ -24,7 +25,6 @@ from .harness import (
     own,
     wait_until,
     wait_until_gone,
-    workers_of,
 )
 
 IN_FLIGHT = 8 * MIB

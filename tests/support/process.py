@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from benchmarks.process_tree import descendants
+
 LOOPBACK = "127.0.0.1"
 GRPC_OFFSET = 10_000
 # Below the ports that systems hand out to outgoing connections, also after adding GRPC_OFFSET.
@@ -121,3 +123,16 @@ class ServerProcess:
     def _signal(self, number: signal.Signals) -> None:
         if self.popen.poll() is None:
             os.killpg(self.popen.pid, number)
+
+
+def workers_of(pid: int) -> list[int]:
+    """Return the process ids of the worker processes below a command: those that its fork server forked."""
+    found = []
+    for child in descendants({pid}) - {pid}:
+        try:
+            parent = int(Path(f"/proc/{child}/stat").read_text().rpartition(")")[2].split()[1])
+            if parent != pid and b"forkserver" in Path(f"/proc/{parent}/cmdline").read_bytes():
+                found.append(child)
+        except OSError:  # it ended meanwhile
+            continue
+    return sorted(found)

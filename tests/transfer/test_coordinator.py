@@ -12,7 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from multiprocessing.context import SpawnProcess
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
 import pytest
@@ -614,10 +614,10 @@ async def test_a_worker_is_deaf_to_signals_meant_for_the_command(
 async def test_when_the_system_starts_no_process_the_command_ends(
     moto_server: S3Server, bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def start(_process: SpawnProcess) -> None:
+    def start(_process: ForkServerProcess) -> None:
         raise BlockingIOError(11, "Resource temporarily unavailable")
 
-    monkeypatch.setattr(SpawnProcess, "start", start)
+    monkeypatch.setattr(ForkServerProcess, "start", start)
     with pytest.raises(WorkersError, match="no worker process can be started: Resource"):
         async with coordinator_for(moto_server) as coordinator:
             await coordinator.send(job_of(tmp_path, bucket, [10]), Watcher())
