@@ -143,7 +143,7 @@ class TestSink:
         answer, text = self.ask(connection, "GET", "/bucket/key")
         assert answer.status == 501
         assert ET.fromstring(text).findtext("Code") == "NotImplemented"
-        answer, _ = self.ask(connection, "DELETE", "/bucket/key")
+        answer, _ = self.ask(connection, "PUT", "/bucket/key?tagging", b"<Tagging/>")
         assert answer.status == 501
         assert sink.counts().since(before).refused == 2
 
@@ -159,7 +159,9 @@ class TestSink:
         listed: list[str] = []
         token = ""
         for _ in range(2):
-            _, text = self.ask(connection, "GET", f"/bucket?list-type=2&prefix=listed/run/&continuation-token={token}")
+            _, text = self.ask(
+                connection, "GET", f"/bucket?list-type=2&prefix=listed/run/&continuation-token={quote(token)}"
+            )
             page = ET.fromstring(text)
             listed += [unquote(key.text or "") for key in page.findall(".//{*}Key")]
             token = page.findtext("{*}NextContinuationToken") or ""
@@ -204,13 +206,15 @@ class TestSink:
     def test_two_requests_in_one_packet_get_two_answers(
         self, sink: SinkDestination, connection: http.client.HTTPConnection
     ) -> None:
+        before = sink.counts()
         put = b"PUT /bucket/key HTTP/1.1\r\nHost: sink\r\nContent-Length: 2\r\n\r\nab"
         last = put.replace(b"Host: sink", b"Connection: close")
         with socket.create_connection(("127.0.0.1", connection.port), timeout=5) as raw:
             raw.sendall(put + last)
             with raw.makefile("rb") as file:
                 assert file.read().count(b"HTTP/1.1 200 OK") == 2
-        assert self.received(sink).objects == 2
+        assert sink.counts().since(before).objects == 2
+        assert self.received(sink).objects == 1  # the same one twice
 
     @pytest.mark.parametrize(
         "head", [b"nonsense\r\n\r\n", b"PUT /b/k HTTP/1.1\r\nContent-Length: x\r\n\r\n", b"y" * 70_000]
