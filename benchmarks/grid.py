@@ -101,7 +101,7 @@ class Grid:
                 received = destination.received(self.bucket, prefix)
             failure = failure_of(usage, received, self.folder)
             if usage.exit_code:
-                failure = f"{failure}: {_tail(said)}"
+                failure = f"{failure}: {tail(said)}"
         return Row(
             cores=cell.cores,
             concurrency=cell.concurrency,
@@ -142,9 +142,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     source.add_argument("--local-path", "--local_path", help="a run folder to upload")
     source.add_argument("--shape", choices=SHAPES, default="small", help="or make one up (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=1, help="seed of the made-up folder (default: %(default)s)")
-    parser.add_argument("--cores", type=_positive, nargs="+", default=[1, 2], metavar="N")
-    parser.add_argument("--concurrency", "--threads", type=_positive, nargs="+", default=[4, 16], metavar="M")
-    parser.add_argument("--repeats", type=_positive, default=3, help="uploads a cell (default: %(default)s)")
+    parser.add_argument("--cores", type=positive, nargs="+", default=[1, 2], metavar="N")
+    parser.add_argument("--concurrency", "--threads", type=positive, nargs="+", default=[4, 16], metavar="M")
+    parser.add_argument("--repeats", type=positive, default=3, help="uploads a cell (default: %(default)s)")
     parser.add_argument("--endpoint-url", help="a real endpoint, with the AWS_* environment, in place of a sink")
     parser.add_argument("--bucket", default="benchmark", help="has to exist at a real endpoint")
     parser.add_argument("--remote-path", "--remote_path", default="async-s3-upload-benchmark")
@@ -215,12 +215,14 @@ def _line(row: Row) -> str:
     return f"{name}: cores {row.cores}, concurrency {row.concurrency}: {row.failure or figures}"
 
 
-def _tail(file: IO[bytes], size: int = 500) -> str:
+def tail(file: IO[bytes], size: int = 500) -> str:
+    """Return the end of what a program said."""
     file.seek(max(0, file.seek(0, os.SEEK_END) - size))
     return file.read().decode(errors="replace").strip()
 
 
-def _positive(text: str) -> int:
+def positive(text: str) -> int:
+    """Read a whole number of 1 or more; ValueError otherwise."""
     number = int(text)
     if number < 1:
         raise ValueError(text)
