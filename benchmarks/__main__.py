@@ -26,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         case "table":
             print(markdown(read_report(options.file)))
             return 0
-    return smoke.run()
+    return smoke.run() or smoke.compare()
 
 
 if __name__ == "__main__":

@@ -17,12 +17,6 @@ SHAPES = {
     "mixed": RunShape("240116_A01295_0313_BHT7WNDRX2", 4_000, 27 * KIB, 24, 16 * MIB),
 }
 NAMES = ("big", "one", "small", "mixed")
-TITLES = {
-    "big": "2.7 GB, 160 files of 16 MiB",
-    "one": "one file of 8 GB",
-    "small": "20,000 files of 27 KB",
-    "mixed": "a small run: 4,000 files of 27 KB, 24 of 16 MiB",
-}
 
 
 def make_dataset(parent: str, name: str, *, scale: float = 1.0, seed: int = 1) -> Folder:

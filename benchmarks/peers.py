@@ -131,6 +131,7 @@ def run(options: argparse.Namespace) -> int:
         "machine": machine(),
         "versions": versions() | {program.name: program.version_text() for program in chosen},
         "commands": {program.name: _command_of(program) for program in chosen},
+        "environments": {program.name: _settings_of(program) for program in chosen},
         "sets": {},
     }
     runs: list[Run] = []
@@ -184,6 +185,13 @@ def _command_of(program: Program) -> str:
     """Return how a program is called, with words for what differs from run to run and no paths of this machine."""
     task = Task("FOLDER", "URL", "CA_FILE", "BUCKET", "PREFIX", "SCRATCH")
     return " ".join(os.path.basename(word) if os.path.isabs(word) else word for word in program.arguments(task))
+
+
+def _settings_of(program: Program) -> dict[str, str]:
+    """Return the environment which a program is given of its own."""
+    with tempfile.TemporaryDirectory() as scratch:
+        task = Task("FOLDER", "URL", "CA_FILE", "BUCKET", "PREFIX", scratch)
+        return {name: value.replace(scratch, "SCRATCH") for name, value in program.environment(task).items()}
 
 
 def _line(run: Run) -> str:

@@ -1,10 +1,9 @@
 """Plots of a comparison: for each setup, wall time and CPU by program, the values on the bars."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from benchmarks.comparison import Setup, Summary
-from benchmarks.datasets import TITLES
 from benchmarks.programs import FLOOR, OURS
 
 # Of the palette of Okabe and Ito, which the colour-blind tell apart; light and dark differ too.
@@ -34,8 +33,11 @@ def save(figure: Any, base: str) -> None:
     plt.close(figure)
 
 
-def plot_comparison(base: str, found: Sequence[Summary]) -> None:
-    """Write ``base.png`` and ``base.svg``: a row for each setup, wall time at the left, CPU at the right."""
+def plot_comparison(base: str, found: Sequence[Summary], sets: Mapping[str, Mapping[str, int]]) -> None:
+    """Write ``base.png`` and ``base.svg``: a row for each setup, wall time at the left, CPU at the right.
+
+    ``sets`` has the numbers of ``files`` and ``bytes`` of each data set.
+    """
     setups = list(dict.fromkeys(summary.setup for summary in found))
     most = max(sum(summary.setup == setup for summary in found) for setup in setups)
     figure, axes = new_figure(8.5, len(setups) * (0.9 + 0.27 * most), len(setups), 2)
@@ -45,14 +47,15 @@ def plot_comparison(base: str, found: Sequence[Summary]) -> None:
         _bars(row[0], here, [summary.seconds for summary in here], "{:.1f} s")
         _bars(row[1], here, [summary.cpu_seconds_per_gb for summary in here], "{:.2f} s")
         row[1].set_yticklabels([])
-        row[0].set_title(f"{_title(setup)}\nwall time", loc="left", fontsize=9, fontweight="bold")
+        row[0].set_title(f"{_title(setup, sets[setup.dataset])}\nwall time", loc="left", fontsize=9, fontweight="bold")
         row[1].set_title("\nCPU time per GB", loc="left", fontsize=9, fontweight="bold")
     save(figure, base)
 
 
-def _title(setup: Setup) -> str:
+def _title(setup: Setup, size: Mapping[str, int]) -> str:
+    files = "1 file" if size["files"] == 1 else f"{size['files']:,} files"
     late = f", answers {setup.latency_ms:g} ms late" if setup.latency_ms else ""
-    return f"{setup.dataset}: {TITLES[setup.dataset]}; {setup.scheme}{late}"
+    return f"{setup.dataset}: {files}, {size['bytes'] / 1e9:.2g} GB; {setup.scheme}{late}"
 
 
 def _bars(axis: Any, here: Sequence[Summary], values: Sequence[float | None], spelled: str) -> None:

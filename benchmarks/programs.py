@@ -94,11 +94,11 @@ def _floor(name: str, setting: str) -> Program:
 def _s5cmd(name: str, setting: str, binaries: str) -> Program:
     """A setting is the number of workers, and after another colon that of parts of one file at a time."""
     binary = os.path.join(binaries, "s5cmd")
-    workers, _, parts = (setting or "256").partition(":")
+    workers, _, parts = (setting or "32").partition(":")
 
     def arguments(task: Task) -> list[str]:
         options = ["--log", "error", "--numworkers", workers, "--endpoint-url", task.url]
-        copy = ["cp", "--concurrency", parts or "16", f"{task.folder}/", f"s3://{task.bucket}/{task.prefix}/"]
+        copy = ["cp", "--concurrency", parts or "5", f"{task.folder}/", f"s3://{task.bucket}/{task.prefix}/"]
         return [binary, *options, *copy]
 
     return Program(name, arguments, [binary, "version"])
@@ -107,7 +107,7 @@ def _s5cmd(name: str, setting: str, binaries: str) -> Program:
 def _rclone(name: str, setting: str, binaries: str) -> Program:
     """A setting is the number of transfers; parts of one file, where there is one, are 16 MiB, 16 at a time."""
     binary = os.path.join(binaries, "rclone")
-    transfers = setting or "16"
+    transfers = setting or "32"
 
     def arguments(task: Task) -> list[str]:
         options = ["--transfers", transfers, "--checkers", transfers, "--s3-no-check-bucket"]
@@ -153,11 +153,9 @@ def _awscli(name: str, setting: str, binaries: str) -> Program:
         return [binary, "s3", "cp", task.folder, f"s3://{task.bucket}/{task.prefix}", *options]
 
     def environment(task: Task) -> dict[str, str]:
-        if not setting:
-            return {}
         path = os.path.join(task.scratch, "aws-config")
         with open(path, "w", encoding="utf-8") as file:
-            file.write(f"[default]\ns3 =\n  max_concurrent_requests = {setting}\n")
+            file.write(f"[default]\ns3 =\n  max_concurrent_requests = {setting or 32}\n")
         return {"AWS_CONFIG_FILE": path}
 
     return Program(name, arguments, [binary, "--version"], environment)

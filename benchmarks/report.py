@@ -32,7 +32,7 @@ def write_report(folder: str, name: str, about: dict[str, Any], runs: Sequence[R
         json.dump(document, file, indent=1)
     with open(f"{base}.tsv", "w", encoding="utf-8") as file:
         file.write(tsv(runs))
-    plot_comparison(base, found)
+    plot_comparison(base, found, about["sets"])
     return f"{base}.json"
 
 

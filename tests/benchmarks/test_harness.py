@@ -328,7 +328,7 @@ class TestGrid:
         assert main([*options, "--command", " ".join(stand_in)]) == 1
         (tsv,) = tmp_path.glob("*.tsv")
         line = tsv.read_text().splitlines()[1].split("\t")
-        assert line[2:3] + line[5:6] + line[12:] == ["failed", "", "3", "exit code 3: what went wrong"]
+        assert line[2:3] + line[5:6] + line[12:] == ["failed", "", "3", "exit code 3: what went wrong", ""]
 
     def test_smoke_counts_a_file_in_parts_too(self, stand_in: list[str]) -> None:
         assert smoke.run(stand_in) == 0
