@@ -18,7 +18,7 @@ from benchmarks import datasets
 from benchmarks.comparison import Run, Setup, summaries
 from benchmarks.destination import Destination, EndpointDestination, running_sink
 from benchmarks.grid import Folder, failure_of, positive, tail
-from benchmarks.process_tree import measure
+from benchmarks.process_tree import Usage, measure
 from benchmarks.programs import FLOOR, OURS, PEERS, SLOW, Program, Task, programs
 from benchmarks.report import console, read_report, write_report
 from benchmarks.results import MIB, machine, versions
@@ -73,6 +73,9 @@ class Comparison:
                 usage = measure(
                     program.arguments(task), env=environment, stderr=said, timeout_seconds=self.timeout_seconds
                 )
+            except OSError as error:  # it is not installed
+                said.write(str(error).encode())
+                usage = Usage(127, 0.0, 0.0, 0, 0, 0, 0, timed_out=False)
             finally:
                 received = destination.received(self.bucket, prefix)
             failure = failure_of(usage, received, self.folder)
@@ -100,8 +103,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--schemes", nargs="+", choices=("http", "https"), help="default: https")
     parser.add_argument("--latencies", nargs="+", type=float, metavar="MS", help="default: 0")
     parser.add_argument("--full", action="store_true", help="every set over both schemes, without and with 30 ms")
-    parser.add_argument("--programs", nargs="+", metavar="NAME", default=[OURS, *PEERS, FLOOR],
-                        help="default: %(default)s; a setting after a colon, such as rclone:32")  # fmt: skip
+    parser.add_argument("--programs", nargs="+", metavar="NAME",
+                        help="default: all; a setting after a colon, such as rclone:16")  # fmt: skip
     parser.add_argument("--repeats", type=positive, default=5, help="rounds after the warm-up (default: %(default)s)")
     parser.add_argument("--slow-repeats", type=positive, help=f"rounds of {', '.join(SLOW)} with many files")
     parser.add_argument("--scale", type=float, default=1.0, help="of the data; 0.01 is a try (default: %(default)s)")
@@ -119,7 +122,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Run all comparisons, write the results and print the tables; 1 where any upload was not a time."""
     started = time.strftime("%Y%m%d_%H%M%S")
-    chosen = programs(options.programs, options.venv)
+    # The floor signs nothing, so a real server turns it away.
+    floor = [] if options.seaweedfs or options.endpoint_url else [FLOOR]
+    chosen = programs(options.programs or [OURS, *PEERS, *floor], options.venv)
     setups = setups_of(options)
     about = {
         "date": time.strftime("%Y-%m-%dT%H:%M:%S%z"),

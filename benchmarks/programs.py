@@ -117,7 +117,9 @@ def _rclone(name: str, setting: str, binaries: str) -> Program:
         return [binary, *copy, *options, *parts, *trusted, "--log-level", "ERROR"]
 
     def environment(task: Task) -> dict[str, str]:
-        remote = {"TYPE": "s3", "PROVIDER": "AWS", "ENV_AUTH": "true", "ENDPOINT": task.url, "REGION": "us-east-1",
+        # As for AWS it streams over TLS only: over plain HTTP it ends with "unseekable stream is not supported".
+        provider = "AWS" if task.url.startswith("https:") else "Other"
+        remote = {"TYPE": "s3", "PROVIDER": provider, "ENV_AUTH": "true", "ENDPOINT": task.url, "REGION": "us-east-1",
                   "FORCE_PATH_STYLE": "true"}  # fmt: skip
         return {"RCLONE_CONFIG": os.devnull} | {f"RCLONE_CONFIG_SINK_{key}": value for key, value in remote.items()}
 

@@ -14,13 +14,14 @@ import ssl
 from collections.abc import Callable
 from typing import Protocol
 
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 HEADER_BYTES = 5
 RECORD_LIMIT = 16384 + 256
 _TAG_BYTES = 17  # the tag of the cipher and the inner type of the record
 _DROP_FROM = 1024  # shorter ones may be anything (a key update, an alert), so they are looked at
 _APPLICATION_DATA, _ALERT = 23, 21
+_KINDS = range(20, 24)
 _RANDOM = slice(11, 43)  # of a ClientHello in its record
 
 
@@ -68,7 +69,7 @@ class TlsConnection:
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._object = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
         self._keys, self._inner, self._send = keys, inner, send
-        self._cipher: AESGCM | ChaCha20Poly1305 | None = None
+        self._cipher: AESGCM | None = None
         self._random = b""
         self._iv = 0
         self._sequence = 0
@@ -100,8 +101,8 @@ class TlsConnection:
                     self._left, self._plain, position = following - end, plain, end
                     break
                 self._inner.drop(plain)
-            elif length > RECORD_LIMIT:
-                raise ValueError("no record of TLS is so long")
+            elif kind not in _KINDS or length > RECORD_LIMIT:
+                raise ValueError("no TLS")
             elif following > end:
                 break
             else:
@@ -139,14 +140,16 @@ class TlsConnection:
     def _take_over(self) -> None:
         cipher = self._object.cipher()
         assert cipher is not None
+        if "AES" not in cipher[0]:
+            raise ValueError("a client without AES")
         secret = self._keys.client_secret(self._random)
         digest = "sha384" if cipher[0].endswith("SHA384") else "sha256"
-        key = _expand(secret, b"key", 16 if "AES_128" in cipher[0] else 32, digest)
-        self._iv = int.from_bytes(_expand(secret, b"iv", 12, digest), "big")
-        self._cipher = ChaCha20Poly1305(key) if "CHACHA20" in cipher[0] else AESGCM(key)
+        key = expand_label(secret, b"key", 16 if "AES_128" in cipher[0] else 32, digest)
+        self._iv = int.from_bytes(expand_label(secret, b"iv", 12, digest), "big")
+        self._cipher = AESGCM(key)
 
 
-def _expand(secret: bytes, label: bytes, size: int, digest: str) -> bytes:
+def expand_label(secret: bytes, label: bytes, size: int, digest: str) -> bytes:
     """HKDF-Expand-Label of RFC 8446 with an empty context, for at most one block."""
     name = b"tls13 " + label
     info = size.to_bytes(2, "big") + bytes([len(name)]) + name + b"\0"

@@ -376,3 +376,23 @@ def test_the_sink_hides_the_users_own_aws_settings(sink: SinkDestination, monkey
     found = sink.environment()
     assert not {"AWS_PROFILE", "HTTPS_PROXY"} & found.keys()
     assert found["AWS_CONFIG_FILE"] == os.devnull
+
+
+def test_a_part_size_is_asked_of_builds_that_know_it_only(
+    tmp_path: Path, folder: Folder, stand_in: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ["grid", "--local-path", folder.path, "--out", str(tmp_path), "--part-sizes", "8", "16", "--repeats", "1"]
+    assert main([*options, "--command", " ".join([sys.executable, "-c", "'print()'"])]) == 2
+    assert "no option --part-size" in capsys.readouterr().err
+    knows = tmp_path / "knows.py"
+    knows.write_text("import sys\nif '--help' in sys.argv: sys.exit(print('--part-size'))\n" + STAND_IN)
+    options += ["--cores", "1", "--concurrency", "2"]
+    assert main([*options, "--command", " ".join([sys.executable, str(knows)])]) == 0
+    (found,) = tmp_path.glob("*.json")
+    assert [median["part_size_mib"] for median in json.loads(found.read_text())["medians"]] == [8, 16]
+    assert sorted(path.name[-9:] for path in tmp_path.glob("*.[ps][nv]g")) == [
+        "_heat.png",
+        "_heat.svg",
+        "lines.png",
+        "lines.svg",
+    ]
