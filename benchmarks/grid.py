@@ -9,6 +9,7 @@ import contextlib
 import os
 import secrets
 import shlex
+import subprocess
 import sys
 import tempfile
 import time
@@ -19,8 +20,9 @@ from typing import IO, Any
 
 from async_s3_upload.demo.run_folder import BIG, SMALL, TINY, make_run_folder
 from benchmarks.destination import Destination, EndpointDestination, Received, running_sink
+from benchmarks.grid_plots import plot_grid
 from benchmarks.process_tree import Usage, measure
-from benchmarks.results import MIB, Row, table, write_json, write_tsv
+from benchmarks.results import MIB, Row, medians, table, write_json, write_tsv
 
 SHAPES = {"small": SMALL, "big": BIG, "tiny": TINY}
 UPLOAD = (sys.executable, "-m", "async_s3_upload")
@@ -52,10 +54,16 @@ class Cell:
 
     cores: int
     concurrency: int
+    part_size_mib: int | None = None  # the uploader's own choice where it is not said
 
     def arguments(self) -> list[str]:
         """Return the options that choose this setting."""
-        return ["--cores", str(self.cores), "--concurrency", str(self.concurrency)]
+        parts = ["--part-size", str(self.part_size_mib)] if self.part_size_mib else []
+        return ["--cores", str(self.cores), "--concurrency", str(self.concurrency), *parts]
+
+    def __str__(self) -> str:
+        """Name it so that it can be part of a key."""
+        return f"{self.cores}x{self.concurrency}" + (f"x{self.part_size_mib}" if self.part_size_mib else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +94,7 @@ class Grid:
 
     def _upload(self, destination: Destination, cell: Cell, repeat: int) -> Row:
         """Upload with a fresh log folder to a fresh remote path, which is empty again afterwards."""
-        prefix = f"{self.remote_path.strip('/')}/{cell.cores}x{cell.concurrency}-{repeat}".lstrip("/")
+        prefix = f"{self.remote_path.strip('/')}/{cell}-{repeat}".lstrip("/")
         with tempfile.TemporaryDirectory(prefix="upload-log-") as log_dir, tempfile.TemporaryFile() as said:
             command = [*self.command, "upload", *self._arguments(prefix, log_dir), *cell.arguments()]
             destination.mark()
@@ -101,7 +109,7 @@ class Grid:
                 received = destination.received(self.bucket, prefix)
             failure = failure_of(usage, received, self.folder)
             if usage.exit_code:
-                failure = f"{failure}: {_tail(said)}"
+                failure = f"{failure}: {tail(said)}"
         return Row(
             cores=cell.cores,
             concurrency=cell.concurrency,
@@ -116,6 +124,7 @@ class Grid:
             exit_code=usage.exit_code,
             failure=failure,
             sink_cpu_seconds=received.sink_cpu_seconds,
+            part_size_mib=cell.part_size_mib,
         )
 
     def _arguments(self, prefix: str, log_dir: str) -> list[str]:
@@ -142,9 +151,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     source.add_argument("--local-path", "--local_path", help="a run folder to upload")
     source.add_argument("--shape", choices=SHAPES, default="small", help="or make one up (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=1, help="seed of the made-up folder (default: %(default)s)")
-    parser.add_argument("--cores", type=_positive, nargs="+", default=[1, 2], metavar="N")
-    parser.add_argument("--concurrency", "--threads", type=_positive, nargs="+", default=[4, 16], metavar="M")
-    parser.add_argument("--repeats", type=_positive, default=3, help="uploads a cell (default: %(default)s)")
+    parser.add_argument("--cores", type=positive, nargs="+", default=[1, 2], metavar="N")
+    parser.add_argument("--concurrency", "--threads", type=positive, nargs="+", default=[4, 16], metavar="M")
+    parser.add_argument("--part-sizes", type=positive, nargs="+", metavar="MIB", help="default: the uploader's own")
+    parser.add_argument("--repeats", type=positive, default=3, help="uploads a cell (default: %(default)s)")
     parser.add_argument("--endpoint-url", help="a real endpoint, with the AWS_* environment, in place of a sink")
     parser.add_argument("--bucket", default="benchmark", help="has to exist at a real endpoint")
     parser.add_argument("--remote-path", "--remote_path", default="async-s3-upload-benchmark")
@@ -155,11 +165,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run the grid, write the results and print the medians; 1 where any upload was not a time."""
+    if options.part_sizes and not _knows_part_sizes(options.command):
+        print("this build of the uploader has no option --part-size", file=sys.stderr)
+        return 2
     date, started = time.strftime("%Y-%m-%dT%H:%M:%S%z"), time.strftime("%Y%m%d_%H%M%S")
     with _folder(options) as folder, _destination(options) as destination:
         grid = Grid(
             folder=folder,
-            cells=[Cell(*pair) for pair in product(options.cores, options.concurrency)],
+            cells=[Cell(*parts) for parts in product(options.cores, options.concurrency, options.part_sizes or [None])],
             repeats=options.repeats,
             bucket=options.bucket,
             # Nobody else's: what lies below it is deleted afterwards.
@@ -174,7 +187,8 @@ def run(options: argparse.Namespace) -> int:
     base = os.path.join(options.out, f"s3_upload_benchmark_{started}")
     write_tsv(f"{base}.tsv", rows)
     write_json(f"{base}.json", about, rows)
-    print(f"{table(rows)}\n\nmedians; written to {base}.tsv and .json")
+    plot_grid(base, medians(rows))
+    print(f"{table(rows)}\n\nmedians; written to {base}.tsv and .json, plots to {base}_heat.* and _lines.*")
     return int(any(row.failure for row in rows))
 
 
@@ -187,6 +201,7 @@ def describe(options: argparse.Namespace, folder: Folder, destination: Destinati
         "folder": {"name": os.path.basename(folder.path), "files": folder.files, "bytes": folder.bytes},
         "cores": options.cores,
         "concurrency": options.concurrency,
+        "part_sizes_mib": options.part_sizes,
         "repeats": options.repeats,
     }
 
@@ -209,18 +224,26 @@ def _destination(options: argparse.Namespace) -> Iterator[Destination]:
         yield sink
 
 
+def _knows_part_sizes(command: Sequence[str]) -> bool:
+    environment = dict(os.environ) | {"COLUMNS": "200", "NO_COLOR": "1"}
+    help_text = subprocess.run([*command, "upload", "--help"], env=environment, capture_output=True, text=True)
+    return "--part-size" in help_text.stdout
+
+
 def _line(row: Row) -> str:
     name = f"repeat {row.repeat}" if row.repeat else "warm-up"
     figures = f"{row.seconds:.2f} s, {row.cpu_seconds:.2f} s of CPU, {row.peak_pss_mb:.0f} MiB"
     return f"{name}: cores {row.cores}, concurrency {row.concurrency}: {row.failure or figures}"
 
 
-def _tail(file: IO[bytes], size: int = 500) -> str:
+def tail(file: IO[bytes], size: int = 500) -> str:
+    """Return the end of what a program said."""
     file.seek(max(0, file.seek(0, os.SEEK_END) - size))
     return file.read().decode(errors="replace").strip()
 
 
-def _positive(text: str) -> int:
+def positive(text: str) -> int:
+    """Read a whole number of 1 or more; ValueError otherwise."""
     number = int(text)
     if number < 1:
         raise ValueError(text)

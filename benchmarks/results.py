@@ -26,6 +26,7 @@ TSV_COLUMNS = (
     "mb_per_s",
     "exit_code",
     "failure",
+    "part_size_mib",
 )
 _LIBRARIES = ("async-s3-upload", "aiobotocore", "aiohttp", "awscrt", "uvloop")
 
@@ -51,6 +52,7 @@ class Row:
     exit_code: int
     failure: str = ""
     sink_cpu_seconds: float | None = None
+    part_size_mib: int | None = None
 
     @property
     def mb_per_s(self) -> float:
@@ -71,18 +73,19 @@ class Median:
     peak_pss_mb: float | None
     cpu_seconds: float | None
     mb_per_s: float | None
+    part_size_mib: int | None = None
 
 
 def medians(rows: Iterable[Row]) -> list[Median]:
     """Return one median for each cell, in the order of their first rows; warm-ups are left out."""
-    cells: dict[tuple[int, int], list[Row]] = {}
+    cells: dict[tuple[int, int, int | None], list[Row]] = {}
     for row in rows:
         if row.repeat:
-            cells.setdefault((row.cores, row.concurrency), []).append(row)
-    return [_median(cores, concurrency, cell) for (cores, concurrency), cell in cells.items()]
+            cells.setdefault((row.cores, row.concurrency, row.part_size_mib), []).append(row)
+    return [_median(*setting, cell) for setting, cell in cells.items()]
 
 
-def _median(cores: int, concurrency: int, cell: Sequence[Row]) -> Median:
+def _median(cores: int, concurrency: int, part_size_mib: int | None, cell: Sequence[Row]) -> Median:
     times = [row for row in cell if not row.failure]
 
     def middle(name: str) -> float | None:
@@ -98,6 +101,7 @@ def _median(cores: int, concurrency: int, cell: Sequence[Row]) -> Median:
         peak_pss_mb=middle("peak_pss_mb"),
         cpu_seconds=middle("cpu_seconds"),
         mb_per_s=middle("mb_per_s"),
+        part_size_mib=part_size_mib,
     )
 
 
@@ -124,12 +128,21 @@ def write_json(path: str, about: dict[str, Any], rows: Sequence[Row]) -> None:
 def table(rows: Iterable[Row]) -> str:
     """Return the medians as a table for people."""
     lines: list[tuple[str, ...]] = [
-        ("cores", "concurrency", "seconds", "MB/s", "CPU s", "PSS MiB", "RSS MiB", "times", "failed")
+        ("cores", "concurrency", "seconds", "MB/s", "CPU s", "PSS MiB", "RSS MiB", "times", "failed", "part MiB")
     ]
     for cell in medians(rows):
         figures = (cell.seconds, cell.mb_per_s, cell.cpu_seconds, cell.peak_pss_mb, cell.peak_rss_mb)
         shown = tuple("-" if figure is None else f"{figure:.2f}" for figure in figures)
-        lines.append((str(cell.cores), str(cell.concurrency), *shown, str(cell.times), str(cell.failed)))
+        lines.append(
+            (
+                str(cell.cores),
+                str(cell.concurrency),
+                *shown,
+                str(cell.times),
+                str(cell.failed),
+                str(cell.part_size_mib or "-"),
+            )
+        )
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return "\n".join("  ".join(text.rjust(width) for text, width in zip(line, widths, strict=True)) for line in lines)
 
@@ -174,6 +187,7 @@ def _cells(row: Row) -> tuple[str, ...]:
         f"{row.mb_per_s:.2f}" if good else "",
         str(row.exit_code),
         " ".join(row.failure.split()),
+        "" if row.part_size_mib is None else str(row.part_size_mib),
     )
 
 

@@ -143,7 +143,7 @@ class TestSink:
         answer, text = self.ask(connection, "GET", "/bucket/key")
         assert answer.status == 501
         assert ET.fromstring(text).findtext("Code") == "NotImplemented"
-        answer, _ = self.ask(connection, "DELETE", "/bucket/key")
+        answer, _ = self.ask(connection, "PUT", "/bucket/key?tagging", b"<Tagging/>")
         assert answer.status == 501
         assert sink.counts().since(before).refused == 2
 
@@ -159,7 +159,9 @@ class TestSink:
         listed: list[str] = []
         token = ""
         for _ in range(2):
-            _, text = self.ask(connection, "GET", f"/bucket?list-type=2&prefix=listed/run/&continuation-token={token}")
+            _, text = self.ask(
+                connection, "GET", f"/bucket?list-type=2&prefix=listed/run/&continuation-token={quote(token)}"
+            )
             page = ET.fromstring(text)
             listed += [unquote(key.text or "") for key in page.findall(".//{*}Key")]
             token = page.findtext("{*}NextContinuationToken") or ""
@@ -204,13 +206,15 @@ class TestSink:
     def test_two_requests_in_one_packet_get_two_answers(
         self, sink: SinkDestination, connection: http.client.HTTPConnection
     ) -> None:
+        before = sink.counts()
         put = b"PUT /bucket/key HTTP/1.1\r\nHost: sink\r\nContent-Length: 2\r\n\r\nab"
         last = put.replace(b"Host: sink", b"Connection: close")
         with socket.create_connection(("127.0.0.1", connection.port), timeout=5) as raw:
             raw.sendall(put + last)
             with raw.makefile("rb") as file:
                 assert file.read().count(b"HTTP/1.1 200 OK") == 2
-        assert self.received(sink).objects == 2
+        assert sink.counts().since(before).objects == 2
+        assert self.received(sink).objects == 1  # the same one twice
 
     @pytest.mark.parametrize(
         "head", [b"nonsense\r\n\r\n", b"PUT /b/k HTTP/1.1\r\nContent-Length: x\r\n\r\n", b"y" * 70_000]
@@ -324,7 +328,7 @@ class TestGrid:
         assert main([*options, "--command", " ".join(stand_in)]) == 1
         (tsv,) = tmp_path.glob("*.tsv")
         line = tsv.read_text().splitlines()[1].split("\t")
-        assert line[2:3] + line[5:6] + line[12:] == ["failed", "", "3", "exit code 3: what went wrong"]
+        assert line[2:3] + line[5:6] + line[12:] == ["failed", "", "3", "exit code 3: what went wrong", ""]
 
     def test_smoke_counts_a_file_in_parts_too(self, stand_in: list[str]) -> None:
         assert smoke.run(stand_in) == 0
@@ -372,3 +376,23 @@ def test_the_sink_hides_the_users_own_aws_settings(sink: SinkDestination, monkey
     found = sink.environment()
     assert not {"AWS_PROFILE", "HTTPS_PROXY"} & found.keys()
     assert found["AWS_CONFIG_FILE"] == os.devnull
+
+
+def test_a_part_size_is_asked_of_builds_that_know_it_only(
+    tmp_path: Path, folder: Folder, stand_in: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ["grid", "--local-path", folder.path, "--out", str(tmp_path), "--part-sizes", "8", "16", "--repeats", "1"]
+    assert main([*options, "--command", " ".join([sys.executable, "-c", "'print()'"])]) == 2
+    assert "no option --part-size" in capsys.readouterr().err
+    knows = tmp_path / "knows.py"
+    knows.write_text("import sys\nif '--help' in sys.argv: sys.exit(print('--part-size'))\n" + STAND_IN)
+    options += ["--cores", "1", "--concurrency", "2"]
+    assert main([*options, "--command", " ".join([sys.executable, str(knows)])]) == 0
+    (found,) = tmp_path.glob("*.json")
+    assert [median["part_size_mib"] for median in json.loads(found.read_text())["medians"]] == [8, 16]
+    assert sorted(path.name[-9:] for path in tmp_path.glob("*.[ps][nv]g")) == [
+        "_heat.png",
+        "_heat.svg",
+        "lines.png",
+        "lines.svg",
+    ]
