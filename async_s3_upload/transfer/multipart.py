@@ -216,7 +216,7 @@ class MultipartSender:
         """Abort what earlier starts began of a file that needs no multipart upload any more."""
         if item.known is not None:
             await self.abort(bucket, item, item.known.upload_id, must=True)
-        if item.stray:
+        if item.stray or item.known is not None:  # a start may have died between aborting it and telling of the next
             await self.abort_others(bucket, item, keep=None)
 
     async def abort_others(self, bucket: str, item: FileItem, keep: str | None) -> None:

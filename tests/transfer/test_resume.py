@@ -378,6 +378,21 @@ async def test_a_file_that_became_small_gives_up_its_upload(memory: MemoryStore,
     assert memory.uploads == {}
 
 
+async def test_of_a_file_that_became_small_a_later_upload_than_the_known_one_goes_too(
+    memory: MemoryStore, files: Files
+) -> None:
+    """A start aborted the known one, began another one, and died before it could tell."""
+    (item,) = files.add(4 * PART)
+    again = await interrupted(memory, item, [1, 2])
+    memory.uploads.clear()
+    async with memory:
+        await memory.create_multipart(BUCKET, item.key, checksum=True, settings=DEFAULTS)
+    Path(item.path).write_bytes(b"small")
+    events = await send(memory, [replace(files.again(item), known=again.known)])
+    assert len(done(events)) == 1
+    assert memory.uploads == {}
+
+
 # files that may be in S3 already
 
 
