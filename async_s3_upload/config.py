@@ -35,7 +35,6 @@ from async_s3_upload.timetable import Timetable, timetable_of
 
 DEFAULT_LOG_DIR = "/var/log/s3_upload"
 DEFAULT_MAX_AGE_HOURS = 72.0
-DEFAULT_CONCURRENCY = 16
 KIB = 1024
 MIB = 1024 * KIB
 LEAST_MEMORY = 16 * MIB
@@ -112,8 +111,9 @@ class Config(ObjectProperties):
 
     max_cores: Annotated[int, Field(ge=1)] | None = None
     """Most worker processes; unset: all cores available to this process."""
-    max_threads: Annotated[int, Field(ge=1, le=1024)] = DEFAULT_CONCURRENCY
-    """Requests in flight per worker process (the replaced tool's threads per core)."""
+    max_threads: Annotated[int, Field(ge=1, le=1024)] | None = None
+    """Requests in flight per worker process (the replaced tool's threads per core); unset: 16, and up to 64 where
+    latency is the limit and more bring more."""
     max_age: Annotated[float, Field(gt=0, allow_inf_nan=False)] = DEFAULT_MAX_AGE_HOURS
     """Hours since the mtime of RunInfo.xml after which a new run is no longer started."""
     log_level: Annotated[int, BeforeValidator(level_number)] = logging.INFO
@@ -126,6 +126,8 @@ class Config(ObjectProperties):
     """Told of failures; falls back on the other."""
     memory_per_core: Annotated[int, BeforeValidator(byte_count), Field(ge=LEAST_MEMORY)] = 64 * MIB
     """Most memory for file contents per worker process, as a number of bytes or as text such as ``"64 MiB"``."""
+    part_size: Annotated[int, BeforeValidator(byte_count), Field(ge=5 * MIB)] = 8 * MIB
+    """Size of the parts of big files, grown for files that would need more than 10,000; as ``memory_per_core``."""
     transport: Literal["lean", "aiobotocore"] = "lean"
     """What carries the bytes to S3: connections of our own, or aiobotocore, which is slower and takes more memory."""
     checksum: Literal["crc64nvme", "none"] = "crc64nvme"
@@ -189,6 +191,8 @@ def _contradictions(config: Config) -> Iterator[str]:
         if chosen.kms_key_id is not None and chosen.server_side_encryption not in ("aws:kms", "aws:kms:dsse"):
             where = "" if section.kms_key_id is None else f"monitor[{number}]."
             yield f'{where}kms_key_id: needs server_side_encryption "aws:kms" or "aws:kms:dsse"'
+    if config.part_size > config.memory_per_core:
+        yield "part_size: must not be more than memory_per_core"
     if config.use_accelerate_endpoint and config.addressing_style == "path":
         yield 'use_accelerate_endpoint: does not go with addressing_style "path"'
 

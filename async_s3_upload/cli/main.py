@@ -12,7 +12,7 @@ import typer
 
 from async_s3_upload import __version__
 from async_s3_upload.cli.documents import json_on_failure, print_document, printed
-from async_s3_upload.cli.options import EXIT_CODE_HELP, AsJson, EndpointUrl, Profile, Region, state_folder
+from async_s3_upload.cli.options import EXIT_CODE_HELP, AsJson, Concurrency, EndpointUrl, Profile, Region, state_folder
 from async_s3_upload.cli.proof_commands import cleanup, verify
 from async_s3_upload.cli.report import Report
 from async_s3_upload.errors import UploadError, UsageError
@@ -36,6 +36,7 @@ app = typer.Typer(
     },
 )
 
+MIB = 1024 * 1024
 DEBUG_VARIABLE = "ASYNC_S3_UPLOAD_DEBUG"
 
 
@@ -92,10 +93,7 @@ def upload(
             "--cores", metavar="N", min=1, help="Worker processes.", show_default="all available to this process"
         ),
     ] = None,
-    concurrency: Annotated[
-        int,
-        typer.Option("--concurrency", "--threads", metavar="N", min=1, max=1024, help="Requests in flight per worker."),
-    ] = 16,
+    concurrency: Concurrency = None,
     checksum: Annotated[
         Literal["crc64nvme", "none"],
         typer.Option("--checksum", help="Checksum sent with each object; none for servers that cannot take it."),
@@ -113,6 +111,9 @@ def upload(
         Literal["lean", "aiobotocore"],
         typer.Option("--transport", help="What carries the bytes to S3; lean is the faster one."),
     ] = "lean",
+    part_size: Annotated[
+        int, typer.Option("--part-size", metavar="MIB", min=5, max=64, help="Size of the parts of big files, in MiB.")
+    ] = 8,
     exclude: Annotated[
         list[str] | None,
         typer.Option("--exclude", metavar="REGEX", help="Leave files out whose full path matches. Repeatable."),
@@ -135,7 +136,7 @@ def upload(
     """Upload one run folder now; given again, it sends only what is new or changed."""
     import logging
 
-    from async_s3_upload.cli.session import Resources
+    from async_s3_upload.cli.session import Resources, limits_of
     from async_s3_upload.cli.upload import (
         UploadRequest,
         checked_destination,
@@ -145,7 +146,6 @@ def upload(
         run_upload,
     )
     from async_s3_upload.transfer.cores import available_cores
-    from async_s3_upload.transfer.messages import Limits
 
     with json_on_failure(as_json):
         checked_destination(bucket, remote_path, endpoint_url)
@@ -157,7 +157,7 @@ def upload(
             exclude=compiled(exclude or []),
             resources=Resources(
                 cores or available_cores(),
-                Limits(concurrency=concurrency, checksum=checksum),
+                limits_of(concurrency, checksum=checksum, part_size=part_size * MIB),
                 os.path.abspath(log_dir) if log_dir else state_folder(),
                 logging.INFO,
                 bandwidth=limited_to(max_bandwidth),

@@ -15,6 +15,18 @@ AsJson = Annotated[bool, typer.Option("--json", help=JSON_HELP)]
 EndpointUrl = Annotated[str | None, typer.Option("--endpoint-url", metavar="URL", help="S3 server other than AWS.")]
 Profile = Annotated[str | None, typer.Option("--profile", metavar="NAME", help="Profile of ~/.aws to use.")]
 Region = Annotated[str | None, typer.Option("--region", metavar="NAME", help="AWS region.")]
+Concurrency = Annotated[
+    int | None,
+    typer.Option(
+        "--concurrency",
+        "--threads",
+        metavar="N",
+        min=1,
+        max=1024,
+        help="Requests in flight per worker.",
+        show_default="16, and up to 64 where more brings more",
+    ),
+]
 
 
 def state_folder() -> str:

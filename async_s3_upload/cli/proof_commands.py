@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from async_s3_upload.cli.documents import json_on_failure, print_document
-from async_s3_upload.cli.options import AsJson, EndpointUrl, Profile, Region, state_folder
+from async_s3_upload.cli.options import AsJson, Concurrency, EndpointUrl, Profile, Region, state_folder
 from async_s3_upload.errors import UsageError
 from async_s3_upload.text import one_line
 
@@ -58,18 +58,7 @@ def verify(
             "--cores", metavar="N", min=1, help="Worker processes.", show_default="all available, or max_cores"
         ),
     ] = None,
-    concurrency: Annotated[
-        int | None,
-        typer.Option(
-            "--concurrency",
-            "--threads",
-            metavar="N",
-            min=1,
-            max=1024,
-            help="Requests in flight per worker.",
-            show_default="16, or max_threads",
-        ),
-    ] = None,
+    concurrency: Concurrency = None,
     checksum: Annotated[
         Literal["crc64nvme", "none"] | None,
         typer.Option(
@@ -190,11 +179,10 @@ def _resources(
     """Options come before what the config says."""
     import logging
 
-    from async_s3_upload.cli.session import Resources, resources_of
+    from async_s3_upload.cli.session import Resources, limits_of, resources_of
     from async_s3_upload.transfer.cores import available_cores
-    from async_s3_upload.transfer.messages import Limits
 
     if config is None:
-        limits = Limits(concurrency=concurrency or 16, checksum=checksum or "crc64nvme")
+        limits = limits_of(concurrency, checksum=checksum or "crc64nvme")
         return Resources(cores or available_cores(), limits, log_dir, logging.INFO)
     return resources_of(config, log_dir=log_dir, cores=cores, concurrency=concurrency, checksum=checksum)

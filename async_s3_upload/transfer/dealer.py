@@ -75,7 +75,7 @@ class Dealer:
                 worker.give(Share(job.job.bucket, tuple(items), job.job.settings, job.base))
 
     def _take(self, job: ActiveJob, worker: WorkerHandle, workers: int) -> list[FileItem]:
-        room = 8 * self._limits.concurrency - len(worker.outstanding)
+        room = 8 * self._limits.most_at_a_time - len(worker.outstanding)
         fair = -(-job.waiting // (2 * workers))
         most = min(room, fair, SHARE_MAX)
         held, most_held = worker.outstanding_bytes, 2 * self._limits.memory_bytes

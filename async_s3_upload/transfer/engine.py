@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
 
 from async_s3_upload.text import printable
@@ -52,9 +53,14 @@ from async_s3_upload.transfer.store import (
     ObjectStore,
     StoreError,
 )
+from async_s3_upload.transfer.widener import Widener
 from async_s3_upload.transfer.workqueue import FileUnit, PartUnit, WorkQueue
 
 log = logging.getLogger(__name__)
+
+WIDEN_EVERY_S = 0.25
+WIDEN_LOOKS = 5
+"""So often within that time it has to be seen that places in flight are what is lacking."""
 
 
 class Engine:
@@ -71,6 +77,9 @@ class Engine:
         self._store = store
         self._limits = limits
         self._emit = emit
+        self._consumers = limits.concurrency
+        self._weight_done = 0
+        self._at_close: list[Callable[[], object]] = []
         self._running: dict[asyncio.Task[None], int] = {}
         self._cut_off: dict[asyncio.Task[None], asyncio.Future[None]] = {}
         self.memory = ByteBudget(limits.memory_bytes)
@@ -80,7 +89,9 @@ class Engine:
         self._lender = Lender(self._queue)
         self.requests = Requests(store, limits, retry, pacer)
         self._comparer = Comparer(self.requests, self.buffers)
-        self._multipart = MultipartSender(self.requests, self.buffers, emit, self._queue.put, self._fail)
+        self._multipart = MultipartSender(
+            self.requests, self.buffers, emit, self._queue.put, self._fail, limits.part_size
+        )
 
     def submit(self, bucket: str, item: FileItem, settings: ObjectSettings) -> None:
         """Queue one file."""
@@ -93,7 +104,7 @@ class Engine:
 
     def give_back(self) -> Returned:
         """Forget about half of what is not begun, nor will be at once, and return it."""
-        units = self._queue.take_back(self._limits.concurrency - len(self._running))
+        units = self._queue.take_back(self._consumers - len(self._running))
         files = tuple(unit.item.number for unit in units if isinstance(unit, FileUnit))
         return Returned(files, self._lender.lend([unit for unit in units if isinstance(unit, PartUnit)]))
 
@@ -107,7 +118,9 @@ class Engine:
 
     def close(self) -> None:
         """Take no more files: ``run`` returns once the queued work is done."""
-        self._queue.close(self._limits.concurrency)
+        for end in self._at_close:
+            end()
+        self._queue.close(self._consumers)
 
     def drop_queued(self) -> None:
         """Forget what is not begun. Uploads whose parts are dropped stay open: the next start goes on with them."""
@@ -131,10 +144,32 @@ class Engine:
         """Work until closed."""
         try:
             async with asyncio.TaskGroup() as group:
-                for _ in range(self._limits.concurrency):
+                for _ in range(self._consumers):
                     group.create_task(self._consume())
+                if self._limits.most_at_a_time > self._consumers:
+                    widening = group.create_task(self._widen(group))
+                    self._at_close.append(widening.cancel)
         finally:
             await self._multipart.aborts_ended()
+
+    async def _widen(self, group: asyncio.TaskGroup) -> None:
+        """Have more consumers where more requests in flight bring more."""
+        widener = Widener(self._consumers, self._limits.most_at_a_time)
+        clock = asyncio.get_running_loop().time
+        began, cpu, done = clock(), time.process_time(), self._weight_done
+        full = True
+        while True:
+            for _ in range(WIDEN_LOOKS):
+                await asyncio.sleep(WIDEN_EVERY_S / WIDEN_LOOKS)
+                full = full and self.requests.gate.full and bool(self._queue)
+            now = clock()
+            rate, share = (self._weight_done - done) / (now - began), (time.process_time() - cpu) / (now - began)
+            number = widener.observe(rate, share, full=full)
+            self.requests.gate.widen(number)
+            for _ in range(self._consumers, number):
+                group.create_task(self._consume())
+            self._consumers = max(self._consumers, number)
+            began, cpu, done, full = now, time.process_time(), self._weight_done, True
 
     async def _consume(self) -> None:
         task = asyncio.current_task()
@@ -150,6 +185,7 @@ class Engine:
                 if task not in self._cut_off or task.uncancel():  # else only this file's work is to end
                     raise
             finally:
+                self._weight_done += unit.weight
                 del self._running[task]
                 if task in self._cut_off:
                     self._cut_off.pop(task).set_result(None)

@@ -47,6 +47,17 @@ class AdaptiveGate:
         """Leave the place."""
         self._places.give_back(1)
 
+    @property
+    def full(self) -> bool:
+        """Whether as many are let through as may be at the very most."""
+        return self._places.used >= self._most
+
+    def widen(self, most: int) -> None:
+        """Let at most ``most`` through from now on; where the server asked for fewer, that stays."""
+        limit = float(most) if self.limit >= self._most else min(self.limit, float(most))
+        self._most = most
+        self._move(limit)
+
     def succeeded(self) -> None:
         """Note a request that was served."""
         if self.limit < self._most:

@@ -248,16 +248,24 @@ FromWorker = Ready | CannotStart | Events
 class Limits:
     """What one worker may do at a time.
 
-    ``concurrency`` requests in flight, ``memory_bytes`` of file contents held; a request's time limit is
+    ``concurrency`` requests in flight, which may become ``most_concurrency`` where that brings more (0: it stays);
+    ``memory_bytes`` of file contents held; parts of ``part_size`` bytes (0: 8 MiB) or more; a request's time limit is
     ``request_base_s`` seconds plus its size at ``min_rate`` bytes a second.
     """
 
     concurrency: int = 16
+    most_concurrency: int = 0
     memory_bytes: int = 64 * 1024 * 1024
+    part_size: int = 0
     request_base_s: float = 30.0
     min_rate: int = 128 * 1024
     attempts: int = 10
     checksum: Checksum = "crc64nvme"
+
+    @property
+    def most_at_a_time(self) -> int:
+        """Most requests in flight there may ever be."""
+        return max(self.concurrency, self.most_concurrency)
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,9 +51,11 @@ class MultipartSender:
         emit: Callable[[Event], None],
         queue: Callable[[PartUnit], None],
         settle: Callable[[FileItem, Exception], None],
+        part_size: int = 0,
     ) -> None:
         self._requests = requests
         self._buffers = buffers
+        self._part_size = part_size
         self._emit = emit
         self._queue = queue
         self._settle = settle
@@ -131,7 +133,7 @@ class MultipartSender:
             )
 
         upload_id = await self._requests.make(f"begin multipart upload of {printable(item.key)}", create)
-        step = plan.part_size(state.size)
+        step = plan.part_size(state.size, self._part_size)
         if attempts > 1:
             # an attempt whose answer was lost may have begun another upload; as long as this one is not
             # remembered, the next start looks for both

@@ -59,14 +59,16 @@ def key_for(prefix: str, name: str) -> str:
     return key
 
 
-def part_size(size: int) -> int:
-    """Return the part size for a file of ``size`` bytes: 8 MiB, grown in MiB steps for more than 10,000 parts.
+def part_size(size: int, least: int = 0) -> int:
+    """Return the part size for a file of ``size`` bytes: ``least`` (0: 8 MiB), grown in MiB steps for more than
+    10,000 parts.
 
     Raises:
         Unplannable: the file is larger than S3 takes in any number of parts.
     """
-    if size <= PART_SIZE * MAX_PARTS:
-        return PART_SIZE
+    least = least or PART_SIZE
+    if size <= least * MAX_PARTS:
+        return least
     needed = -(-size // MAX_PARTS)
     grown = -(-needed // MiB) * MiB
     if grown > MAX_PART_SIZE:

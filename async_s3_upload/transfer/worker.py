@@ -67,10 +67,10 @@ def open_store(settings: WorkerSettings, pace: Pace | None) -> ObjectStore:
     if settings.access.transport == "aiobotocore":
         from async_s3_upload.transfer.store_aiobotocore import AiobotocoreStore
 
-        return AiobotocoreStore(settings.access, settings.limits.concurrency, pace=pace)
+        return AiobotocoreStore(settings.access, settings.limits.most_at_a_time, pace=pace)
     from async_s3_upload.transfer.lean.store import LeanStore
 
-    return LeanStore(settings.access, settings.limits.concurrency, pace=pace)
+    return LeanStore(settings.access, settings.limits.most_at_a_time, pace=pace)
 
 
 def worker_main(pipe: Pipe, settings: WorkerSettings) -> None:
