@@ -60,8 +60,9 @@ def key_for(prefix: str, name: str) -> str:
 
 
 def part_size(size: int, least: int = 0) -> int:
-    """Return the part size for a file of ``size`` bytes: ``least`` (0: 8 MiB), grown in MiB steps for more than
-    10,000 parts.
+    """Return the part size for a file of ``size`` bytes.
+
+    ``least`` (0: 8 MiB), grown in MiB steps where the file would have more than 10,000 parts.
 
     Raises:
         Unplannable: the file is larger than S3 takes in any number of parts.

@@ -1,4 +1,4 @@
-"""How many requests in flight are worth it: more where latency is the limit, no more where the processor or the line is.
+"""How many requests in flight are worth it: more where latency is the limit, not where processor or line are.
 
 A small PUT to S3 takes some 20 to 60 ms, of which the client works less than one: 16 in flight leave it idle. Whether
 more help is tried, in steps, and seen in what gets done.

@@ -215,7 +215,8 @@ def test_all_problems_are_listed_at_once_each_with_its_place(path: Path) -> None
         ({"max_cores": 0}, "max_cores: must be at least 1"),
         ({"max_threads": 1.5}, "max_threads: must be a whole number, not 1.5"),
         ({"max_threads": 1025}, "max_threads: must be at most 1024"),
-        ({"max_threads": None}, "max_threads: must be a whole number, not null"),
+        ({"max_threads": "8"}, "max_threads: must be a whole number, not text"),
+        ({"part_size": "65 MiB"}, "part_size: must not be more than memory_per_core"),
         ({"memory_per_core": "1 MiB"}, "memory_per_core: must be at least 16777216"),
         (
             {"memory_per_core": "much"},
