@@ -19,8 +19,6 @@ from async_s3_upload.config_values import (
     Webhook,
     account_number,
     byte_count,
-    check_bucket_name,
-    check_remote_path,
     empty_is_none,
     level_number,
     most_rate,
@@ -30,6 +28,7 @@ from async_s3_upload.config_values import (
     window_rate,
     window_times,
 )
+from async_s3_upload.destination import check_bucket_name, check_remote_path
 from async_s3_upload.errors import ConfigError
 from async_s3_upload.timetable import Timetable, timetable_of
 

@@ -75,6 +75,8 @@ def sentence(details: ErrorDetails, known: Known) -> str:
         text = f"must be more than {context['gt']:g}"
     elif kind == "literal_error":
         text = f"must be {context['expected']}"
+    elif kind == "value_error":
+        text = str(context["error"])
     else:
         text = details["msg"]
     return f"{place(loc)}: {text}"

@@ -32,37 +32,6 @@ def _absolute(path: str) -> str:
     return path
 
 
-def _is_utf8(text: str) -> bool:
-    """JSON can write halves of characters, surrogates that stand for nothing."""
-    return printable(text) == text
-
-
-def check_bucket_name(name: str) -> str:
-    """Return ``name`` where it can be a bucket's, else raise ValueError with the reason."""
-    if not name.strip():
-        raise problem("must not be empty")
-    if not _is_utf8(name):
-        raise problem("holds a character that no bucket name can hold")
-    if "://" in name or "/" in name or any(c.isspace() for c in name):
-        raise problem(f'give the name of the bucket alone, without "s3://", slashes or spaces, not "{name}"')
-    if not re.fullmatch(r"[A-Za-z0-9._-]{1,255}", name):
-        raise problem(f'a name of a bucket has letters, digits, ".", "_" and "-" only, not "{name}"')
-    return name
-
-
-def check_remote_path(path: str) -> str:
-    """Return ``path`` where it can be the start of a key, else raise ValueError with the reason."""
-    if not path:
-        raise problem('must not be empty; "/" is the root of the bucket')
-    if path.startswith("s3://"):
-        raise problem('must be a path inside the bucket, without "s3://"')
-    if not _is_utf8(path):
-        raise problem("holds a character that no key can hold")
-    if any(part in (".", "..") for part in path.split("/")):
-        raise problem(f'must not contain "." or ".." as a folder: "{path}"')
-    return path
-
-
 def _regex(text: str) -> re.Pattern[str]:
     try:
         return re.compile(text)

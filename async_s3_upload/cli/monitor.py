@@ -35,6 +35,7 @@ from async_s3_upload.state.lock import AlreadyRunning, exclusive
 from async_s3_upload.state.run_logs import Identity, RunLogs
 from async_s3_upload.text import plural, printable
 from async_s3_upload.transfer.messages import ObjectSettings
+from async_s3_upload.transfer.nursery import Nursery
 
 log = logging.getLogger(__name__)
 
@@ -114,8 +115,10 @@ def object_settings(properties: ObjectProperties) -> ObjectSettings:
 
 def run_monitor(config: Config, environ: Mapping[str, str], *, dry_run: bool) -> Report:
     """Do one round; all trouble is in the report's exit code and on the log, not raised."""
-    with console_log(config.log_level):
-        one_round = _Round(config, environ)
+    # before anything else: see there
+    waiting = Nursery(0 if dry_run else resources_of(config).cores)
+    with waiting, console_log(config.log_level):
+        one_round = _Round(config, environ, waiting)
         if dry_run:
             return asyncio.run(one_round.dry_run())
         try:
@@ -136,8 +139,9 @@ def run_monitor(config: Config, environ: Mapping[str, str], *, dry_run: bool) ->
 class _Round:
     """One round of ``monitor``."""
 
-    def __init__(self, config: Config, environ: Mapping[str, str]) -> None:
+    def __init__(self, config: Config, environ: Mapping[str, str], waiting: Nursery) -> None:
         self._config = config
+        self._waiting = waiting
         self._environ = environ
         self._alert = alert_webhook(config.alert_webhook, environ)
         self._interruption = Interruption()
@@ -222,7 +226,7 @@ class _Round:
         ending = Ending()
         try:
             if found.tasks:
-                ending = await upload_all(found.tasks, self._access, resources, self._interruption, rows)
+                ending = await upload_all(found.tasks, self._access, resources, self._interruption, rows, self._waiting)
         finally:
             report.rows[:0] = rows
         await self._tell_outcome(ending)

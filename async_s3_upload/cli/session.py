@@ -6,25 +6,27 @@ import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from async_s3_upload.cli.report import RunRow
 from async_s3_upload.cli.sequel import Sequel
 from async_s3_upload.cli.signals import Interruption
 from async_s3_upload.cli.uploading import RunTask, Uploader
-from async_s3_upload.config import Config
 from async_s3_upload.errors import AwsAccessError, Interrupted, UploadError
 from async_s3_upload.notify import slack
 from async_s3_upload.state.run_logs import RunLogs
 from async_s3_upload.text import plural
 from async_s3_upload.timetable import Timetable
-from async_s3_upload.transfer import nursery
 from async_s3_upload.transfer.access import choose_access
 from async_s3_upload.transfer.coordinator import GIVE_UP_S, Coordinator
 from async_s3_upload.transfer.cores import available_cores
 from async_s3_upload.transfer.messages import AwsAccess, Checksum, Limits, WorkerSettings
+from async_s3_upload.transfer.nursery import Nursery
 from async_s3_upload.transfer.preflight import CHECK_LIMIT_S, CONTROL_LIMIT_S, check_buckets, likely_cause, open_s3
 from async_s3_upload.transfer.store import ObjectStore, StoreError
+
+if TYPE_CHECKING:  # what the config is made with takes a while to import, and `upload` has none
+    from async_s3_upload.config import Config
 
 log = logging.getLogger(__name__)
 
@@ -150,8 +152,9 @@ async def upload_all(
     resources: Resources,
     interruption: Interruption,
     rows: list[RunRow],
+    waiting: Nursery | None = None,
 ) -> Ending:
-    """Upload the runs in order and append a row for each to ``rows``.
+    """Upload the runs in order and append a row for each to ``rows``; workers who are ``waiting`` begin.
 
     A run is begun as soon as the one before it has no more files to hand out. When a bucket takes nothing more, runs to
     other buckets go on.
@@ -159,13 +162,12 @@ async def upload_all(
     Raises:
         UploadError: the command cannot go on; Interrupted after a signal. The state is kept.
     """
-    nursery.prepare()  # its imports go on beside ours
     settings = WorkerSettings(access, resources.limits, resources.log_level, resources.bandwidth)
     if resources.bandwidth is not None:
         log.info("bandwidth is limited: %s", resources.bandwidth)
     async with (
         control_store(access, 2 * resources.limits.request_base_s) as control,
-        Coordinator(settings, resources.cores, resources.give_up_s) as coordinator,
+        Coordinator(settings, resources.cores, resources.give_up_s, waiting) as coordinator,
     ):
         uploader = Uploader(coordinator, control, RunLogs(resources.log_dir), verify=resources.verify)
         with interruption.softly(coordinator.stop):

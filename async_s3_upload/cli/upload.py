@@ -21,7 +21,7 @@ from async_s3_upload.cli.session import (
 )
 from async_s3_upload.cli.signals import Interruption
 from async_s3_upload.cli.uploading import RunTask, preview
-from async_s3_upload.config_values import check_bucket_name, check_remote_path
+from async_s3_upload.destination import check_bucket_name, check_remote_path
 from async_s3_upload.errors import AwsAccessError, NotACompleteRun, UploadError, UsageError
 from async_s3_upload.notify import slack
 from async_s3_upload.runs.completion import RUN_INFO, TERMINATION_FILES, look_at
@@ -29,9 +29,9 @@ from async_s3_upload.runs.selection import Reason
 from async_s3_upload.state.run_logs import Identity, RunLogs
 from async_s3_upload.text import printable
 from async_s3_upload.timetable import Timetable, rate_of, timetable_of
-from async_s3_upload.transfer import nursery
 from async_s3_upload.transfer.access import choose_access
 from async_s3_upload.transfer.messages import Transport
+from async_s3_upload.transfer.nursery import Nursery
 
 log = logging.getLogger(__name__)
 
@@ -122,8 +122,10 @@ def limited_to(max_bandwidth: str | None) -> Timetable | None:
 
 def run_upload(request: UploadRequest, environ: Mapping[str, str], *, dry_run: bool) -> Report:
     """Upload the folder; all trouble is in the report's exit code and on the log, not raised."""
-    with console_log(request.resources.log_level):
-        command = _Command(request, environ)
+    # before anything else: see there
+    waiting = Nursery(0 if dry_run else request.resources.cores)
+    with waiting, console_log(request.resources.log_level):
+        command = _Command(request, environ, waiting)
         try:
             command.check_complete()
             if dry_run:
@@ -137,8 +139,9 @@ def run_upload(request: UploadRequest, environ: Mapping[str, str], *, dry_run: b
 
 
 class _Command:
-    def __init__(self, request: UploadRequest, environ: Mapping[str, str]) -> None:
+    def __init__(self, request: UploadRequest, environ: Mapping[str, str], waiting: Nursery) -> None:
         self._request = request
+        self._waiting = waiting
         self._environ = environ
         self._interruption = Interruption()
         self._logs = RunLogs(request.resources.log_dir)
@@ -207,10 +210,11 @@ class _Command:
         await require_buckets(self._access, [request.bucket])
 
     async def _upload(self) -> None:
-        nursery.prepare()  # there is something to upload: its imports go on while the bucket is asked
         await self._check_access()
         rows: list[RunRow] = self.report.rows
-        ending = await upload_all([self._planned()], self._access, self._request.resources, self._interruption, rows)
+        ending = await upload_all(
+            [self._planned()], self._access, self._request.resources, self._interruption, rows, self._waiting
+        )
         if ending.doom:
             raise AwsAccessError(ending.doom)
         if self.report.with_state("partial"):

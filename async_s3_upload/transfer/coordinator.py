@@ -29,6 +29,7 @@ from async_s3_upload.transfer.messages import (
     Ready,
     WorkerSettings,
 )
+from async_s3_upload.transfer.nursery import Nursery
 from async_s3_upload.transfer.plan import Job, worker_count
 from async_s3_upload.transfer.pool import WorkerHandle, WorkerPool
 from async_s3_upload.transfer.rows import DONE, NUMBERED, OUTCOMES, Row, event_of
@@ -59,11 +60,16 @@ class Coordinator:
     An async context manager; the workers are gone when it closes.
     """
 
-    def __init__(self, settings: WorkerSettings, cores: int, give_up_s: float = GIVE_UP_S) -> None:
-        """Give up when nothing at all succeeds for ``give_up_s`` seconds, and the time that a low bandwidth takes."""
+    def __init__(
+        self, settings: WorkerSettings, cores: int, give_up_s: float = GIVE_UP_S, waiting: Nursery | None = None
+    ) -> None:
+        """Give up when nothing at all succeeds for ``give_up_s`` seconds, and the time that a low bandwidth takes.
+
+        Workers who are ``waiting`` are taken before others are started.
+        """
         self._cores = cores
         self._give_up_s = give_up_s + patience_s(settings, cores)
-        self._pool = WorkerPool(settings)
+        self._pool = WorkerPool(settings, waiting)
         self._dealer = Dealer(settings.limits)
         self._stopping = asyncio.Event()
         self._deaths: Counter[int] = Counter()

@@ -35,5 +35,5 @@ def split_listing(body: bytes) -> tuple[bytes, list[dict[str, Any]]] | None:
             return None
         if "&" in key:
             key = unescape(key)
-        objects.append({"Key": key, "ETag": unescape(etag), "Size": size})
+        objects.append({"Key": key, "ETag": etag.replace("&quot;", '"'), "Size": size})
     return rest, objects

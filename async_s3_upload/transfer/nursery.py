@@ -1,18 +1,36 @@
-"""Where worker processes come from: a server process that has imported what they need and forks them.
+"""Where worker processes come from.
 
-Each worker is as fresh as with ``spawn``: no loop, thread or connection of the coordinator crosses the fork. But what
-costs most of a start, the imports, is done once, beside the coordinator's own work, and its memory is shared.
-See docs/adr/0006.
+The first ones are forked from the command itself at its very start, while it is one thread without a loop, a lock or
+a connection: what costs most of a start, the imports, is then done once for all, and its memory is shared. They wait
+for work. A worker that replaces a dead one, or comes where nothing was forked, is forked from a fresh server process
+(Python's ``forkserver``) that has imported the same. See docs/adr/0006.
 """
 
 from __future__ import annotations
 
+import contextlib
+import gc
+import importlib
 import multiprocessing
 import signal
+import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing import forkserver, resource_tracker
-from multiprocessing.context import ForkServerContext
+from multiprocessing.context import ForkProcess, ForkServerProcess
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from async_s3_upload.transfer.worker import worker_main
+
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
+
+    Pipe = Connection[Any, Any]
+
+Process = ForkProcess | ForkServerProcess
+Born = tuple[Process, "Pipe"]
 
 PRELOADED = [
     "async_s3_upload.transfer.worker",
@@ -23,28 +41,105 @@ PRELOADED = [
     "botocore.regions",
     "uvloop",
 ]
+MOST_FORKED = 8
+"""So many workers wait for work from the start at most; more are started when there is work for them."""
 
 
-def context() -> ForkServerContext:
-    """Return the context that workers are started with."""
-    return multiprocessing.get_context("forkserver")
+class Nursery:
+    """Workers that were forked early and wait for work; those that nobody took end with the block."""
+
+    def __init__(self, count: int) -> None:
+        """Fork ``count`` workers, if it is safe here, at the begin of the block."""
+        self._count = min(count, MOST_FORKED)
+        self._born: list[Born] = []
+
+    def __enter__(self) -> Self:
+        """Fork. What fails here is no trouble: workers are then started when they are needed."""
+        if sys.platform == "linux" and threading.active_count() == 1:
+            _preload()
+            gc.collect()
+            gc.freeze()  # a collection would touch, and so copy, what the processes share
+            with contextlib.suppress(OSError), _signals_blocked():
+                for _ in range(self._count):
+                    self._born.append(self._fork())
+            self._born.reverse()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Let go of those that nobody took: they leave when their pipe closes."""
+        for _, pipe in self._born:
+            pipe.close()
+        for process, _ in self._born:
+            process.join()
+        self._born.clear()
+
+    def take(self) -> Born | None:
+        """Return a waiting worker and the pipe to it, if there is one left."""
+        return self._born.pop() if self._born else None
+
+    def _fork(self) -> Born:
+        context = multiprocessing.get_context("fork")
+        ours, theirs = context.Pipe(duplex=True)
+        # a worker that held the coordinator's end of a pipe would hide the coordinator's death from the other one
+        inherited = [ours, *(pipe for _, pipe in self._born)]
+        process = context.Process(target=_wait_for_work, args=(theirs, inherited), daemon=True)
+        try:
+            process.start()
+        except OSError:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
+        return process, ours
 
 
-def prepare() -> None:
-    """Begin the imports in the server process; returns at once. Workers that are started later wait for it."""
+def _wait_for_work(pipe: Pipe, inherited: list[Pipe]) -> None:
+    for other in inherited:
+        other.close()
+    worker_main(pipe)
+
+
+def _preload() -> None:
+    for name in PRELOADED:
+        with contextlib.suppress(ImportError):  # uvloop is not for every platform
+            importlib.import_module(name)
+    from async_s3_upload.transfer.store_aiobotocore import load_model
+
+    load_model()
+
+
+def start() -> Born:
+    """Start one worker from the server process and return it with the pipe to it.
+
+    Raises:
+        OSError: the system starts no more processes; EOFError: the server process died.
+    """
     multiprocessing.set_forkserver_preload(PRELOADED)
-    with signals_blocked():
-        forkserver.ensure_running()
+    context = multiprocessing.get_context("forkserver")
+    ours, theirs = context.Pipe(duplex=True)
+    process = context.Process(target=worker_main, args=(theirs,), daemon=True)
+    try:
+        # it is started with the server otherwise, and unblocks the signals meanwhile
+        resource_tracker.ensure_running()
+        with _signals_blocked():
+            forkserver.ensure_running()
+            process.start()
+    except (OSError, EOFError):
+        ours.close()
+        raise
+    finally:
+        theirs.close()
+    return process, ours
 
 
 @contextmanager
-def signals_blocked() -> Iterator[None]:
+def _signals_blocked() -> Iterator[None]:
     """Block SIGINT and SIGTERM for the block: a process started in it inherits that.
 
     No signal hits it before it has said what to do with it; they are the coordinator's business.
     """
-    # it is started with the first process otherwise, and unblocks the signals meanwhile
-    resource_tracker.ensure_running()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
     try:
         yield

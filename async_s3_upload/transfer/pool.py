@@ -24,11 +24,9 @@ from async_s3_upload.transfer.messages import (
     ToWorker,
     WorkerSettings,
 )
-from async_s3_upload.transfer.worker import worker_main
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
-    from multiprocessing.context import ForkServerProcess
 
 log = logging.getLogger(__name__)
 
@@ -39,12 +37,12 @@ KILLED_WITHIN_S = 2.0
 class WorkerHandle(Hand):
     """The coordinator's side of one worker."""
 
-    def __init__(self, process: ForkServerProcess, pipe: Connection[Any, Any]) -> None:
+    def __init__(self, process: nursery.Process, pipe: Connection[Any, Any]) -> None:
         super().__init__()
         self.process = process
         self.pipe = pipe
         # a thread sends: the loop must never wait for a full pipe while the worker waits for it
-        self._outbox: queue.SimpleQueue[ToWorker | LendingToWorker | None] = queue.SimpleQueue()
+        self._outbox: queue.SimpleQueue[ToWorker | LendingToWorker | WorkerSettings | None] = queue.SimpleQueue()
         self._sender = threading.Thread(target=self._send_all, daemon=True)
         self._sender.start()
 
@@ -53,7 +51,7 @@ class WorkerHandle(Hand):
         self.took(share)
         self.tell(share)
 
-    def tell(self, message: ToWorker | LendingToWorker) -> None:
+    def tell(self, message: ToWorker | LendingToWorker | WorkerSettings) -> None:
         """Send a message."""
         self._outbox.put(message)
 
@@ -97,9 +95,10 @@ class WorkerPool:
     ``messages`` yields (worker, message); a message of None: the worker is gone. None alone comes from ``wake``.
     """
 
-    def __init__(self, settings: WorkerSettings) -> None:
+    def __init__(self, settings: WorkerSettings, waiting: nursery.Nursery | None = None) -> None:
+        """Take those who are ``waiting`` first."""
         self._settings = settings
-        self._context = nursery.context()
+        self._nursery = waiting
         self._lender = Lender(settings.bandwidth, WorkerHandle.lend) if settings.bandwidth is not None else None
         self.workers: list[WorkerHandle] = []
         self.messages: asyncio.Queue[Message | None] = asyncio.Queue()
@@ -154,18 +153,16 @@ class WorkerPool:
             self._start()
 
     def _start(self) -> None:
-        ours, theirs = self._context.Pipe(duplex=True)
-        process = self._context.Process(target=worker_main, args=(theirs, self._settings), daemon=True)
-        try:
-            nursery.prepare()
-            process.start()
-        except (OSError, EOFError) as error:
-            ours.close()
-            reason = getattr(error, "strerror", None) or error
-            raise WorkersError(f"no worker process can be started: {reason}") from error
-        finally:
-            theirs.close()
+        born = self._nursery.take() if self._nursery is not None else None
+        if born is None:
+            try:
+                born = nursery.start()
+            except (OSError, EOFError) as error:
+                reason = getattr(error, "strerror", None) or error
+                raise WorkersError(f"no worker process can be started: {reason}") from error
+        process, ours = born
         worker = WorkerHandle(process, ours)
+        worker.tell(self._settings)
         self.workers.append(worker)
         asyncio.get_running_loop().add_reader(ours.fileno(), self._receive, worker)
 

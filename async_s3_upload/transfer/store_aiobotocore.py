@@ -6,6 +6,7 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, contextmanager
+from functools import cache
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlencode
@@ -15,6 +16,7 @@ from aiobotocore.credentials import AioCredentials
 from aiobotocore.session import AioSession
 from botocore.exceptions import NoCredentialsError, NoRegionError
 from botocore.handlers import add_expect_header
+from botocore.loaders import create_loader
 
 from async_s3_upload import __version__
 from async_s3_upload.transfer.bandwidth import Pace
@@ -75,7 +77,8 @@ class AiobotocoreStore:
             client = await self._create(FALLBACK_REGION)
         # with this header aiohttp waits without any time limit for a "100 Continue"
         client.meta.events.unregister("before-call.s3", add_expect_header)
-        client.meta.events.register("before-parse.s3.ListObjectsV2", _take_objects)
+        # first: what comes after it parses the rest only
+        client.meta.events.register_first("before-parse.s3.ListObjectsV2", _take_objects)
         self._opened = client
 
     @contextmanager
@@ -114,6 +117,7 @@ class AiobotocoreStore:
     async def _create(self, region: str | None) -> S3Client:
         access = self._access
         session = AioSession(profile=access.profile)
+        session.register_component("data_loader", _loader(session.get_config_variable("data_path")))
         session.user_agent_extra = f"async-s3-upload/{__version__}"
         if region is None and session.get_config_variable("region") is None:
             region = FALLBACK_REGION
@@ -285,6 +289,21 @@ class AiobotocoreStore:
 def _whole(body: Body) -> bytes:
     """Return the body as botocore takes it; a copy, where it lies in a buffer that is used again."""
     return body if isinstance(body, bytes) else bytes(body)
+
+
+@cache
+def _loader(data_path: str | None) -> Any:
+    """Return the loader of botocore's models: with one for all sessions each model is read once, not once a client."""
+    return create_loader(data_path)
+
+
+def load_model() -> None:
+    """Read botocore's model of S3 now: who is forked afterwards has it."""
+    loader = _loader(AioSession().get_config_variable("data_path"))
+    for name in ("service-2", "endpoint-rule-set-1"):
+        loader.load_service_model("s3", name)
+    for name in ("endpoints", "partitions", "sdk-default-configuration", "_retry"):
+        loader.load_data(name)
 
 
 def _take_objects(response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_: object) -> None:

@@ -73,11 +73,15 @@ def open_store(settings: WorkerSettings, pace: Pace | None) -> ObjectStore:
     return LeanStore(settings.access, settings.limits.most_at_a_time, pace=pace)
 
 
-def worker_main(pipe: Pipe, settings: WorkerSettings) -> None:
-    """Entry point of the process."""
+def worker_main(pipe: Pipe) -> None:
+    """Entry point of the process: wait for the settings, then work."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGINT, signal.SIGTERM))
+    try:
+        settings = pipe.recv()
+    except (EOFError, OSError):  # there was no work
+        return
     worker = Worker(pipe, settings, open_store)
     with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # the coordinator is gone
         _run(worker.run)
@@ -112,7 +116,7 @@ class Worker:
         self._stop = asyncio.Event()
         logger = logging.getLogger("async_s3_upload")
         logger.setLevel(self._settings.log_level)
-        logger.addHandler(_ToPipe(self._emit))
+        logger.handlers[:] = [_ToPipe(self._emit)]  # those of the command, if it was forked from it, are its own
         try:
             pace = self._pacer.take if self._pacer is not None else None
             async with self._open_store(self._settings, pace) as store:

@@ -126,12 +126,15 @@ class ServerProcess:
 
 
 def workers_of(pid: int) -> list[int]:
-    """Return the process ids of the worker processes below a command: those that its fork server forked."""
+    """Return the process ids of the worker processes below a command.
+
+    They are forked from the command, or from its fork server, and so have the command line of either.
+    """
     found = []
     for child in descendants({pid}) - {pid}:
         try:
             parent = int(Path(f"/proc/{child}/stat").read_text().rpartition(")")[2].split()[1])
-            if parent != pid and b"forkserver" in Path(f"/proc/{parent}/cmdline").read_bytes():
+            if Path(f"/proc/{child}/cmdline").read_bytes() == Path(f"/proc/{parent}/cmdline").read_bytes():
                 found.append(child)
         except OSError:  # it ended meanwhile
             continue

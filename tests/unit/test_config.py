@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from async_s3_upload.config import Config, MonitorSection, read_config
-from async_s3_upload.config_values import check_bucket_name, check_remote_path
+from async_s3_upload.destination import check_bucket_name, check_remote_path
 from async_s3_upload.errors import ConfigError
 from async_s3_upload.timetable import Timetable, Window
 
