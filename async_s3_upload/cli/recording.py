@@ -164,9 +164,7 @@ class Recorder:
             return
         name = self._job.names[event.number]
         if isinstance(event, FileDone):
-            record = FileRecord(
-                event.etag, event.size, event.mtime_ns, event.crc64nvme, time_text(int(time.time())), event.part_size
-            )
+            record = FileRecord(event.etag, event.size, event.mtime_ns, event.crc64nvme, now_text(), event.part_size)
             state.record(name, record)
             self._settle(name)
             self.sent_files += bool(event.sent) or not event.size

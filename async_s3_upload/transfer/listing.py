@@ -35,5 +35,11 @@ def split_listing(body: bytes) -> tuple[bytes, list[dict[str, Any]]] | None:
             return None
         if "&" in key:
             key = unescape(key)
-        objects.append({"Key": key, "ETag": etag.replace("&quot;", '"'), "Size": size})
+        objects.append({"Key": key, "ETag": _unquoted(etag), "Size": size})
     return rest, objects
+
+
+def _unquoted(etag: str) -> str:
+    """Return an ETag without entities: S3 writes its quotes as the first, SeaweedFS as the second one here."""
+    plain = etag.replace("&quot;", '"').replace("&#34;", '"')
+    return unescape(plain) if "&" in plain else plain

@@ -21,10 +21,12 @@ HEAD = "<?xml version='1.0' encoding='UTF-8'?><ListBucketResult xmlns='http://s3
 TAIL = "<IsTruncated>false</IsTruncated><KeyCount>1</KeyCount></ListBucketResult>"
 
 
-def document(objects: list[tuple[str, int, str]], *, quoted: bool, begin: str = "<Contents>") -> bytes:
+def document(
+    objects: list[tuple[str, int, str]], *, quoted: bool, begin: str = "<Contents>", mark: str = "&quot;"
+) -> bytes:
     entries = "".join(
         f"{begin}<Key>{escape(quote(key) if quoted else key)}</Key><LastModified>2026-01-01T00:00:00Z</LastModified>"
-        f"<ETag>&quot;{etag}&quot;</ETag><Size>{size}</Size><Owner><ID>x</ID></Owner></Contents>"
+        f"<ETag>{mark}{etag}{mark}</ETag><Size>{size}</Size><Owner><ID>x</ID></Owner></Contents>"
         for key, size, etag in objects
     )
     encoding = "<EncodingType>url</EncodingType>" if quoted else ""
@@ -44,9 +46,9 @@ async def listed(body: bytes) -> list[ObjectInfo]:
 
 
 @settings(deadline=None)
-@given(OBJECTS, st.booleans())
-def test_objects_are_read_as_they_are(objects: list[tuple[str, int, str]], quoted: bool) -> None:
-    body = document(objects, quoted=quoted)
+@given(OBJECTS, st.booleans(), st.sampled_from(["&quot;", "&#34;", "&#x22;", '"']))
+def test_objects_are_read_as_they_are(objects: list[tuple[str, int, str]], quoted: bool, mark: str) -> None:
+    body = document(objects, quoted=quoted, mark=mark)
     found = split_listing(body)
     if not objects:
         assert found is None
