@@ -185,4 +185,6 @@ class EndpointDestination:
 
 
 def _leads_elsewhere(variable: str) -> bool:
-    return variable.startswith(("AWS_", "RCLONE_", "S3_")) or variable.lower() in _PROXIES
+    """Tell of a variable that leads programs elsewhere, or makes Python compile its files at each start."""
+    elsewhere = variable.startswith(("AWS_", "RCLONE_", "S3_")) or variable.lower() in _PROXIES
+    return elsewhere or variable == "PYTHONDONTWRITEBYTECODE"

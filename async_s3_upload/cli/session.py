@@ -146,6 +146,11 @@ class Ending:
     gave_up: str | None = None
 
 
+def worker_settings(access: AwsAccess, resources: Resources) -> WorkerSettings:
+    """Return what workers are told at their start."""
+    return WorkerSettings(access, resources.limits, resources.log_level, resources.bandwidth)
+
+
 async def upload_all(
     tasks: Sequence[RunTask],
     access: AwsAccess,
@@ -162,7 +167,7 @@ async def upload_all(
     Raises:
         UploadError: the command cannot go on; Interrupted after a signal. The state is kept.
     """
-    settings = WorkerSettings(access, resources.limits, resources.log_level, resources.bandwidth)
+    settings = worker_settings(access, resources)
     if resources.bandwidth is not None:
         log.info("bandwidth is limited: %s", resources.bandwidth)
     async with (

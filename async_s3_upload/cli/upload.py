@@ -18,6 +18,7 @@ from async_s3_upload.cli.session import (
     tell,
     trouble_code,
     upload_all,
+    worker_settings,
 )
 from async_s3_upload.cli.signals import Interruption
 from async_s3_upload.cli.uploading import RunTask, preview
@@ -207,6 +208,8 @@ class _Command:
             self._environ, profile=request.profile, endpoint_url=request.endpoint_url, region=request.region
         )
         self._access = replace(access, transport=request.transport)
+        # they open their connections to come while the bucket is asked and the folder is looked through
+        self._waiting.begin(worker_settings(self._access, request.resources))
         await require_buckets(self._access, [request.bucket])
 
     async def _upload(self) -> None:

@@ -13,9 +13,9 @@ from awscrt.checksums import combine_crc64nvme, crc64nvme
 Crc = int
 
 
-def crc_of(data: bytes | bytearray | memoryview) -> Crc:
-    """Return the CRC64NVME of ``data``."""
-    value: int = crc64nvme(data)
+def crc_of(data: bytes | bytearray | memoryview, before: Crc = 0) -> Crc:
+    """Return the CRC64NVME of ``data``, going on from that of the bytes ``before`` it."""
+    value: int = crc64nvme(data, before)
     return value
 
 

@@ -18,6 +18,7 @@ from async_s3_upload.transfer.budget import ByteBudget
 from async_s3_upload.transfer.buffers import Buffers
 from async_s3_upload.transfer.checksum import Crc
 from async_s3_upload.transfer.compare import Comparer
+from async_s3_upload.transfer.file_body import Bodies
 from async_s3_upload.transfer.lender import Lender
 from async_s3_upload.transfer.lending import PartsBack, PartShare, Returned
 from async_s3_upload.transfer.messages import (
@@ -41,7 +42,6 @@ from async_s3_upload.transfer.source import (
     SmallFiles,
     SourceError,
     check_unchanged,
-    fill,
     state_of,
 )
 from async_s3_upload.transfer.store import (
@@ -84,13 +84,14 @@ class Engine:
         self._cut_off: dict[asyncio.Task[None], asyncio.Future[None]] = {}
         self.memory = ByteBudget(limits.memory_bytes)
         self.buffers = Buffers(self.memory, limits.memory_bytes)
+        self._bodies = Bodies(self.memory, self.buffers, streams=store.streams)
         self._small_files = SmallFiles()
         self._queue = WorkQueue(self.memory)
         self._lender = Lender(self._queue)
         self.requests = Requests(store, limits, retry, pacer)
         self._comparer = Comparer(self.requests, self.buffers)
         self._multipart = MultipartSender(
-            self.requests, self.buffers, emit, self._queue.put, self._fail, limits.part_size
+            self.requests, self._bodies, emit, self._queue.put, self._fail, limits.part_size
         )
 
     def submit(self, bucket: str, item: FileItem, settings: ObjectSettings) -> None:
@@ -208,9 +209,8 @@ class Engine:
                 await self._multipart.begin(bucket, item, state, settings, with_checksum=self._with_checksum)
             else:
                 await self._multipart.forget(bucket, item)
-                async with self.buffers.lend(state.size) as view:
-                    crc = await fill(view, item.path, state, 0)
-                    done = await self._put(bucket, item, state, view, crc, settings)
+                async with self._bodies.lend(item.path, state, 0, state.size) as (body, crc):
+                    done = await self._put(bucket, item, state, body, crc, settings)
                 self._emit(done)
         except Exception as error:
             self._fail(item, error)

@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from async_s3_upload.text import printable
 from async_s3_upload.transfer import checksum, plan
-from async_s3_upload.transfer.buffers import Buffers
+from async_s3_upload.transfer.file_body import Bodies
 from async_s3_upload.transfer.lending import PartFailed, PartsQueued
 from async_s3_upload.transfer.messages import (
     Event,
@@ -27,7 +27,7 @@ from async_s3_upload.transfer.messages import (
 )
 from async_s3_upload.transfer.requests import Requests
 from async_s3_upload.transfer.retry import within
-from async_s3_upload.transfer.source import FileState, check_unchanged, fill
+from async_s3_upload.transfer.source import FileState, check_unchanged
 from async_s3_upload.transfer.store import AccessDenied, NoSuchUpload, Transient
 from async_s3_upload.transfer.trouble import told
 from async_s3_upload.transfer.upload import MultipartUpload
@@ -47,14 +47,14 @@ class MultipartSender:
     def __init__(
         self,
         requests: Requests,
-        buffers: Buffers,
+        bodies: Bodies,
         emit: Callable[[Event], None],
         queue: Callable[[PartUnit], None],
         settle: Callable[[FileItem, Exception], None],
         part_size: int = 0,
     ) -> None:
         self._requests = requests
-        self._buffers = buffers
+        self._bodies = bodies
         self._part_size = part_size
         self._emit = emit
         self._queue = queue
@@ -162,8 +162,7 @@ class MultipartSender:
 
     async def _put_part(self, upload: MultipartUpload, part: plan.Part) -> None:
         item = upload.item
-        async with self._buffers.lend(part.length) as body:
-            found = await fill(body, item.path, upload.state, part.offset)
+        async with self._bodies.lend(item.path, upload.state, part.offset, part.length) as (body, found):
             crc = checksum.as_header(found) if upload.with_checksum else None
             etag = await self._requests.make(
                 f"PUT part {part.number} of {printable(item.key)}",

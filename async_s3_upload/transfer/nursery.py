@@ -22,6 +22,7 @@ from multiprocessing.context import ForkProcess, ForkServerProcess
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from async_s3_upload.transfer.messages import WorkerSettings
 from async_s3_upload.transfer.worker import worker_main
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ class Nursery:
         """Fork ``count`` workers, if it is safe here, at the begin of the block."""
         self._count = min(count, MOST_FORKED)
         self._born: list[Born] = []
+        self._settings: WorkerSettings | None = None
 
     def __enter__(self) -> Self:
         """Fork. What fails here is no trouble: workers are then started when they are needed."""
@@ -75,9 +77,18 @@ class Nursery:
             process.join()
         self._born.clear()
 
-    def take(self) -> Born | None:
-        """Return a waiting worker and the pipe to it, if there is one left."""
-        return self._born.pop() if self._born else None
+    def begin(self, settings: WorkerSettings) -> None:
+        """Let those who wait open their stores; workers for other settings are then not taken from here."""
+        self._settings = settings
+        for _, pipe in self._born:
+            with contextlib.suppress(OSError):  # it died; who takes it hears of it
+                pipe.send(settings)
+
+    def take(self, settings: WorkerSettings) -> Born | None:
+        """Return a worker that has these settings and the pipe to it, if there is one left."""
+        if self._settings is None:
+            self.begin(settings)
+        return self._born.pop() if self._born and self._settings == settings else None
 
     def _fork(self) -> Born:
         context = multiprocessing.get_context("fork")
@@ -110,8 +121,8 @@ def _preload() -> None:
     load_model()
 
 
-def start() -> Born:
-    """Start one worker from the server process and return it with the pipe to it.
+def start(settings: WorkerSettings) -> Born:
+    """Start one worker from the server process, with these settings, and return it with the pipe to it.
 
     Raises:
         OSError: the system starts no more processes; EOFError: the server process died.
@@ -131,6 +142,7 @@ def start() -> Born:
         raise
     finally:
         theirs.close()
+    ours.send(settings)
     return process, ours
 
 

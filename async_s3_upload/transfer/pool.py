@@ -42,7 +42,7 @@ class WorkerHandle(Hand):
         self.process = process
         self.pipe = pipe
         # a thread sends: the loop must never wait for a full pipe while the worker waits for it
-        self._outbox: queue.SimpleQueue[ToWorker | LendingToWorker | WorkerSettings | None] = queue.SimpleQueue()
+        self._outbox: queue.SimpleQueue[ToWorker | LendingToWorker | None] = queue.SimpleQueue()
         self._sender = threading.Thread(target=self._send_all, daemon=True)
         self._sender.start()
 
@@ -51,7 +51,7 @@ class WorkerHandle(Hand):
         self.took(share)
         self.tell(share)
 
-    def tell(self, message: ToWorker | LendingToWorker | WorkerSettings) -> None:
+    def tell(self, message: ToWorker | LendingToWorker) -> None:
         """Send a message."""
         self._outbox.put(message)
 
@@ -153,16 +153,15 @@ class WorkerPool:
             self._start()
 
     def _start(self) -> None:
-        born = self._nursery.take() if self._nursery is not None else None
+        born = self._nursery.take(self._settings) if self._nursery is not None else None
         if born is None:
             try:
-                born = nursery.start()
+                born = nursery.start(self._settings)
             except (OSError, EOFError) as error:
                 reason = getattr(error, "strerror", None) or error
                 raise WorkersError(f"no worker process can be started: {reason}") from error
         process, ours = born
         worker = WorkerHandle(process, ours)
-        worker.tell(self._settings)
         self.workers.append(worker)
         asyncio.get_running_loop().add_reader(ours.fileno(), self._receive, worker)
 

@@ -17,6 +17,7 @@ SLOW_READ_S = 0.002
 """Reading a small file takes some 20 us from the page cache; a hop to a thread and back costs about 60 us."""
 # O_NONBLOCK: should the file have become a FIFO meanwhile, open must not wait for a writer
 OPEN_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
+CHANGED = "the file changed while it was being uploaded"
 CHANGED_SINCE_SCAN = "the file changed since the run was looked through"
 
 
@@ -48,6 +49,15 @@ def state_of(path: str) -> FileState:
         return _state(os.stat(path))
     except OSError as error:
         raise SourceError(f"the file cannot be read: {error.strerror or error}") from error
+
+
+def state_of_open(descriptor: int) -> FileState:
+    """Return the state of an open file.
+
+    Raises:
+        OSError: it cannot be told; SourceError: it is no regular file.
+    """
+    return _state(os.fstat(descriptor))
 
 
 def _state(found: os.stat_result) -> FileState:
@@ -128,7 +138,7 @@ def _fill(view: memoryview, path: str, expected: FileState, offset: int) -> Crc:
         descriptor = os.open(path, OPEN_FLAGS)
         try:
             if _state(os.fstat(descriptor)) != expected:
-                raise ChangedError("the file changed while it was being uploaded")
+                raise ChangedError(CHANGED)
             _read_all(descriptor, offset, view)
         finally:
             os.close(descriptor)
@@ -153,4 +163,4 @@ def check_unchanged(path: str, expected: FileState) -> None:
         SourceError: it changed, vanished or became unreadable.
     """
     if state_of(path) != expected:
-        raise ChangedError("the file changed while it was being uploaded")
+        raise ChangedError(CHANGED)

@@ -10,11 +10,14 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Protocol, Self
 
+from async_s3_upload.transfer.file_body import FileBody
 from async_s3_upload.transfer.messages import ObjectSettings
 
-Body = bytes | bytearray | memoryview
-"""Bytes to send. They must stay as they are until the call returns; after one that failed or was cancelled the
-buffer must not be used again, since a connection may still hold it."""
+Body = bytes | bytearray | memoryview | FileBody
+"""Bytes to send; a FileBody is for stores that ``stream``.
+
+They must stay as they are until the call returns; after one that failed or was cancelled the buffer must not be used
+again, since a connection may still hold it."""
 
 
 class StoreError(Exception):
@@ -102,11 +105,15 @@ class UploadedPart:
 class ObjectStore(Protocol):
     """What the engine needs of an S3 server.
 
+    ``streams`` tells that bodies may be a FileBody, which is read while it is sent.
+
     Every call may be cancelled; a cancelled or failed call may nevertheless have taken effect. Every call
     may raise any StoreError. ``crc64nvme`` is the CRC64NVME of the bytes in base64 (big-endian): the server
     refuses a body that differs with Transient; None sends no checksum. ETags come back without quotes and
     are not assumed to be MD5 sums. Used as an async context manager; one event loop only.
     """
+
+    streams: bool
 
     async def __aenter__(self) -> Self:
         """Open connections lazily; raises BadCredentials where none can be found."""

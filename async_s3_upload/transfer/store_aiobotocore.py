@@ -50,6 +50,8 @@ class AiobotocoreStore:
     practice: the engine limits each request as a whole, which also covers stalls while sending.
     """
 
+    streams = False
+
     def __init__(
         self, access: AwsAccess, connections: int, page_limit_s: float = PAGE_LIMIT_S, pace: Pace | None = None
     ) -> None:

@@ -76,6 +76,8 @@ class MemoryStore:
     credentials were taken.
     """
 
+    streams = False
+
     def __init__(self, *buckets: str, min_part_size: int = MIN_PART_SIZE) -> None:
         self.objects: dict[str, dict[str, StoredObject]] = {bucket: {} for bucket in buckets}
         self.uploads: dict[str, OpenUpload] = {}
@@ -283,5 +285,5 @@ def _check_owner(settings: ObjectSettings) -> None:
 
 
 def _check_sum(body: Body, crc64nvme: str | None) -> None:
-    if crc64nvme is not None and crc64nvme != crc.as_header(crc.crc_of(body)):
+    if crc64nvme is not None and crc64nvme != crc.as_header(crc.crc_of(bytes(body))):
         raise Transient("BadDigest: the checksum does not match the body")

@@ -130,6 +130,8 @@ class ScriptedStore:
     refresh is no call.
     """
 
+    streams = False
+
     def __init__(self, inner: ObjectStore, script: str | Sequence[Rule] = "") -> None:
         self.inner = inner
         self.calls: list[Call] = []

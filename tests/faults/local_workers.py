@@ -53,7 +53,7 @@ class LocalWorker(WorkerHandle):
         self._cutting: list[asyncio.Task[None]] = []
         self._alive = True
 
-    def tell(self, message: ToWorker | LendingToWorker | WorkerSettings) -> None:
+    def tell(self, message: ToWorker | LendingToWorker) -> None:
         """Take it as late as a process does, and as it comes through a pipe."""
         if self._alive:
             asyncio.get_running_loop().call_soon(self._take, pickle.loads(pickle.dumps(message)))

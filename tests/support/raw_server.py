@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 
@@ -9,8 +10,11 @@ Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]
 
 
 @asynccontextmanager
-async def raw_server(handler: Handler) -> AsyncIterator[int]:
-    """Give each connection to ``handler``; yields the port on 127.0.0.1. A client that hangs up ends its handler."""
+async def raw_server(handler: Handler, tls: ssl.SSLContext | None = None) -> AsyncIterator[int]:
+    """Give each connection to ``handler``, over ``tls`` if given; yields the port on 127.0.0.1.
+
+    A client that hangs up ends its handler.
+    """
     tasks: set[asyncio.Task[None]] = set()
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -25,7 +29,7 @@ async def raw_server(handler: Handler) -> AsyncIterator[int]:
             with suppress(ConnectionError, asyncio.CancelledError):
                 await writer.wait_closed()
 
-    server = await asyncio.start_server(handle, "127.0.0.1", 0, family=socket.AF_INET)
+    server = await asyncio.start_server(handle, "127.0.0.1", 0, family=socket.AF_INET, ssl=tls)
     try:
         yield server.sockets[0].getsockname()[1]
     finally:

@@ -14,6 +14,7 @@ from typing import cast
 from httptools import HttpParserError, HttpResponseParser
 
 from async_s3_upload.transfer.bandwidth import SLICE_BYTES, Pace
+from async_s3_upload.transfer.file_body import FileBody
 from async_s3_upload.transfer.store import Body
 
 JOINED_MAX = 64 * 1024
@@ -55,6 +56,7 @@ class HttpConnection(asyncio.Protocol):
         self._writable: asyncio.Future[None] | None = None
         self._lost: ConnectionLost | None = None
         self._sending = False
+        self._windows: list[memoryview] = []
         self.used = False
         self.idle_since = 0.0
 
@@ -167,6 +169,9 @@ class HttpConnection(asyncio.Protocol):
         """Hand over head and body; returns False where the answer came before the end."""
         write = self._transport.write
         size = len(body)
+        if isinstance(body, FileBody):
+            write(head)
+            return await self._stream(body, pace, waiter)
         if size <= JOINED_MAX and pace is None:
             write(head + body)
             return True
@@ -182,6 +187,28 @@ class HttpConnection(asyncio.Protocol):
                 return False
             write(piece)
         if self._writable is not None and size > SLICE_BYTES:
+            await self._writable
+        return not waiter.done() or self._transport.get_write_buffer_size() == 0
+
+    async def _stream(self, body: FileBody, pace: Pace | None, waiter: asyncio.Future[Answer]) -> bool:
+        """Hand over a body window by window.
+
+        Two windows in turn: the transport may still hold the end of the one that it was given last, but no more
+        than its high-water mark, which is less than a window.
+        """
+        if not self._windows:
+            self._windows = [memoryview(bytearray(SLICE_BYTES)) for _ in range(2)]
+        for number, start in enumerate(range(0, body.size, SLICE_BYTES)):
+            piece = self._windows[number % 2][: body.size - start]
+            if pace is not None:
+                await pace(len(piece))
+            if self._writable is not None:
+                await self._writable
+            await body.read(piece, start)
+            if waiter.done():
+                return False
+            self._transport.write(piece)
+        if self._writable is not None:
             await self._writable
         return not waiter.done() or self._transport.get_write_buffer_size() == 0
 

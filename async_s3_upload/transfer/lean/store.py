@@ -53,6 +53,8 @@ class LeanStore(AiobotocoreStore):
     region is asked for through aiobotocore, which finds and keeps the region, and is then served again.
     """
 
+    streams = True
+
     def __init__(
         self, access: AwsAccess, connections: int, page_limit_s: float = PAGE_LIMIT_S, pace: Pace | None = None
     ) -> None:

@@ -1,17 +1,23 @@
 """Connections of the lean path against servers that answer early, late, oddly, or not at all."""
 
 import asyncio
+import random
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
+import uvloop
 
 from async_s3_upload.transfer.bandwidth import SLICE_BYTES
+from async_s3_upload.transfer.file_body import FileBody
 from async_s3_upload.transfer.lean import pool as pool_module
 from async_s3_upload.transfer.lean.connection import ANSWER_MAX, JOINED_MAX, Answer, ConnectionLost
 from async_s3_upload.transfer.lean.pool import ConnectionPool
 from async_s3_upload.transfer.lean.route import Origin
+from async_s3_upload.transfer.source import state_of
+from benchmarks.certificates import make_certificates
 from tests.support.raw_server import raw_server
 
 OK = b'HTTP/1.1 200 OK\r\nETag: "e"\r\nContent-Length: 0\r\n\r\n'
@@ -84,6 +90,49 @@ async def test_bodies_of_all_sizes_arrive_whole_on_one_connection(size: int) -> 
             assert (answer.status, answer.headers["etag"]) == (200, '"e"')
         (one,) = served
         assert one.bodies == [body, body]
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+@pytest.mark.parametrize("tls", [False, True])
+def test_a_file_is_read_while_it_is_sent_and_arrives_whole_however_slowly_it_is_taken(
+    tmp_path: Path, loop: str, tls: bool
+) -> None:
+    """The windows are used again and again: nothing may be overwritten that the transport still holds."""
+    body = random.Random(1).randbytes(9 * SLICE_BYTES + 77)
+    path = tmp_path / "run.cbcl"
+    path.write_bytes(body)
+    ca_file, server_file = make_certificates(str(tmp_path))
+    server_context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    server_context.load_cert_chain(server_file)
+
+    async def slowly(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        assert b"content-length: %d" % len(body) in head
+        for _ in range(2):
+            received = bytearray()
+            while len(received) < len(body):
+                received += await reader.read(10_000)
+                await asyncio.sleep(0)
+            bodies.append(bytes(received))
+            writer.write(OK)
+            await writer.drain()
+            await reader.readuntil(b"\r\n\r\n")
+
+    bodies: list[bytes] = []
+
+    async def main() -> None:
+        async with raw_server(slowly, tls=server_context if tls else None) as port:
+            pool = ConnectionPool(Origin(tls, "127.0.0.1", port), lambda: ssl.create_default_context(cafile=ca_file))
+            file = FileBody(str(path), state_of(str(path)), 0, len(body))
+            file.open()
+            for _ in range(2):
+                assert (await pool.put(head(len(body)), file)).status == 200
+            file.close()
+            pool.close()
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop if loop == "uvloop" else None) as runner:
+        runner.run(asyncio.wait_for(main(), 60))
+    assert bodies == [body, body]
 
 
 async def test_requests_at_a_time_have_a_connection_each_which_are_used_again() -> None:

@@ -2,17 +2,22 @@
 
 import asyncio
 import logging
+import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from async_s3_upload.transfer import checksum
+from async_s3_upload.transfer.file_body import FileBody
 from async_s3_upload.transfer.lean.route import NotServed, route_of
 from async_s3_upload.transfer.lean.store import LeanStore, _Prepared
 from async_s3_upload.transfer.messages import AwsAccess, ObjectSettings
-from async_s3_upload.transfer.store import AccessDenied, StoreError, WrongRegion
+from async_s3_upload.transfer.source import ChangedError, state_of
+from async_s3_upload.transfer.store import AccessDenied, StoreError, Transient, UploadedPart, WrongRegion
 from async_s3_upload.transfer.store_aiobotocore import AiobotocoreStore
 from tests.support.forward_proxy import ForwardProxy
 from tests.support.proxy import Answer, FaultProxy, Rule, Seen, on
@@ -91,6 +96,33 @@ async def test_of_many_requests_botocore_prepares_one(
         for number in range(20):
             await store.put_object(bucket, str(number), b"x", None, DEFAULTS)
     assert len(prepared) == 1
+
+
+async def test_files_are_read_while_they_are_sent_and_the_server_checks_what_arrives(
+    seaweed: S3Server, bucket_name: Callable[..., str], tmp_path: Path
+) -> None:
+    bucket = await asyncio.to_thread(seaweed.make_bucket, bucket_name())
+    content = os.urandom(6 * 2**20 + 5)
+    path = tmp_path / "run.cbcl"
+    path.write_bytes(content)
+    access = access_to(seaweed.endpoint, access_key=seaweed.access_key, secret_key=seaweed.secret_key)
+    body = FileBody(str(path), state_of(str(path)), 0, len(content))
+    crc = checksum.as_header(body.open())
+    async with LeanStore(access, connections=2) as store:
+        await store.put_object(bucket, "whole", body, crc, DEFAULTS)
+        upload_id = await store.create_multipart(bucket, "parts", checksum=True, settings=DEFAULTS)
+        etag = await store.upload_part(bucket, "parts", upload_id, 1, body, crc)
+        await store.complete_multipart(bucket, "parts", upload_id, [UploadedPart(1, etag, crc)], crc)
+        with pytest.raises(Transient):
+            await store.put_object(bucket, "wrong", body, "AAAAAAAAAAA=", DEFAULTS)
+        path.write_bytes(b"y" * len(content))
+        with pytest.raises(ChangedError):
+            await store.put_object(bucket, "changed", body, crc, DEFAULTS)
+    body.close()
+    client = seaweed.client()
+    for key in ("whole", "parts"):
+        found = await asyncio.to_thread(client.get_object, Bucket=bucket, Key=key)
+        assert await asyncio.to_thread(found["Body"].read) == content
 
 
 # regions
