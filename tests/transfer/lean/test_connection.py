@@ -98,7 +98,7 @@ def test_a_file_is_read_while_it_is_sent_and_arrives_whole_however_slowly_it_is_
     tmp_path: Path, loop: str, tls: bool
 ) -> None:
     """The windows are used again and again: nothing may be overwritten that the transport still holds."""
-    body = random.Random(1).randbytes(9 * SLICE_BYTES + 77)
+    body = random.Random(1).randbytes(48 * SLICE_BYTES + 77)  # more than sockets hold
     path = tmp_path / "run.cbcl"
     path.write_bytes(body)
     ca_file, server_file = make_certificates(str(tmp_path))
@@ -111,7 +111,7 @@ def test_a_file_is_read_while_it_is_sent_and_arrives_whole_however_slowly_it_is_
         for _ in range(2):
             received = bytearray()
             while len(received) < len(body):
-                received += await reader.read(10_000)
+                received += await reader.read(100_000)
                 await asyncio.sleep(0)
             bodies.append(bytes(received))
             writer.write(OK)
