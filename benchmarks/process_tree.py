@@ -59,7 +59,7 @@ def measure(
     It runs in a session of its own. What is left of that session in the end is killed; on a time-out, or
     where this call is interrupted, it is first asked to end.
     """
-    _adopt_orphans()
+    _adopt_orphans(True)
     began = time.perf_counter()
     process = subprocess.Popen(  # ended by wait4 below, which also tells its CPU
         command, env=env, stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr, start_new_session=True
@@ -77,6 +77,7 @@ def measure(
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(_GRACE_SECONDS)
         left_behind = _left_behind_cpu(process.pid)
+        _adopt_orphans(False)
         _signal_session(process.pid, signal.SIGKILL)
     largest = usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     return Usage(
@@ -91,10 +92,10 @@ def measure(
     )
 
 
-def _adopt_orphans() -> None:
-    """Become the parent of descendants that lose theirs; does nothing where there is no prctl."""
+def _adopt_orphans(yes: bool) -> None:
+    """Become the parent of descendants that lose theirs, or leave it; does nothing where there is no prctl."""
     with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, int(yes), 0, 0, 0)
 
 
 def _left_behind_cpu(session: int) -> float:

@@ -84,19 +84,24 @@ def _floor(name: str, setting: str) -> Program:
     """Few connections suffice without latency; with it, as many as ours has."""
 
     def arguments(task: Task) -> list[str]:
-        connections = setting or ("16" if task.latency_ms else "2")
+        connections = setting or ("64" if task.latency_ms else "2")
         script = os.path.join(_HERE, "floor.py")
         return [sys.executable, script, task.folder, task.url, task.bucket, task.prefix, connections]
 
     return Program(name, arguments, [sys.executable, "--version"])
 
 
+def _in_flight(task: Task, with_latency: str) -> str:
+    """Return how many files at a time are best: without latency more connections only cost more."""
+    return with_latency if task.latency_ms else "32"
+
+
 def _s5cmd(name: str, setting: str, binaries: str) -> Program:
     """A setting is the number of workers, and after another colon that of parts of one file at a time."""
     binary = os.path.join(binaries, "s5cmd")
-    workers, _, parts = (setting or "32").partition(":")
 
     def arguments(task: Task) -> list[str]:
+        workers, _, parts = (setting or _in_flight(task, "256")).partition(":")
         options = ["--log", "error", "--numworkers", workers, "--endpoint-url", task.url]
         copy = ["cp", "--concurrency", parts or "5", f"{task.folder}/", f"s3://{task.bucket}/{task.prefix}/"]
         return [binary, *options, *copy]
@@ -107,9 +112,9 @@ def _s5cmd(name: str, setting: str, binaries: str) -> Program:
 def _rclone(name: str, setting: str, binaries: str) -> Program:
     """A setting is the number of transfers; parts of one file, where there is one, are 16 MiB, 16 at a time."""
     binary = os.path.join(binaries, "rclone")
-    transfers = setting or "32"
 
     def arguments(task: Task) -> list[str]:
+        transfers = setting or _in_flight(task, "128")
         options = ["--transfers", transfers, "--checkers", transfers, "--s3-no-check-bucket"]
         parts = ["--s3-upload-concurrency", "16", "--s3-chunk-size", "16Mi"]
         trusted = ["--ca-cert", task.ca_file] if task.ca_file else []
@@ -128,20 +133,20 @@ def _rclone(name: str, setting: str, binaries: str) -> Program:
 
 def _obstore(name: str, setting: str, binaries: str) -> Program:
     """A setting is the number of files in flight."""
-    return _script(name, binaries, "obstore_upload.py", [setting or "32"], "obstore")
+    return _script(name, binaries, "obstore_upload.py", lambda task: [setting or _in_flight(task, "128")], "obstore")
 
 
 def _boto3(name: str, setting: str, binaries: str) -> Program:
     """A setting is processes x threads."""
-    return _script(name, binaries, "boto3_upload.py", (setting or "2x8").split("x"), "boto3")
+    return _script(name, binaries, "boto3_upload.py", lambda _: (setting or "2x8").split("x"), "boto3")
 
 
-def _script(name: str, binaries: str, script: str, options: Sequence[str], library: str) -> Program:
+def _script(name: str, binaries: str, script: str, options: Callable[[Task], Sequence[str]], library: str) -> Program:
     python = os.path.join(binaries, "python")
     say = f"import importlib.metadata; print({library!r}, importlib.metadata.version({library!r}))"
 
     def arguments(task: Task) -> list[str]:
-        return [python, os.path.join(_HERE, script), task.folder, task.url, task.bucket, task.prefix, *options]
+        return [python, os.path.join(_HERE, script), task.folder, task.url, task.bucket, task.prefix, *options(task)]
 
     return Program(name, arguments, [python, "-c", say])
 

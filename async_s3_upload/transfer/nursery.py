@@ -118,7 +118,8 @@ def _preload() -> None:
             importlib.import_module(name)
     from async_s3_upload.transfer.store_aiobotocore import load_model
 
-    load_model()
+    with contextlib.suppress(Exception):  # a profile that does not exist is said where it is used
+        load_model()
 
 
 def start(settings: WorkerSettings) -> Born:

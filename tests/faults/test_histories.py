@@ -20,6 +20,7 @@ from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
 from async_s3_upload.cli.uploading import RunTask, Uploader
+from async_s3_upload.errors import WorkersError
 from async_s3_upload.state.run_logs import Identity, RunLogs
 from async_s3_upload.state.run_state import recall
 from async_s3_upload.transfer import coordinator as coordinating
@@ -222,7 +223,10 @@ def play(world: World, start: Start) -> str:
         async with world.s3:
             world.main = asyncio.create_task(upload(world))
             with suppress(asyncio.CancelledError):
-                state = await world.main
+                try:
+                    state = await world.main
+                except WorkersError:  # five deaths without one file done
+                    state = "gave up"
             others = asyncio.all_tasks() - {asyncio.current_task()}  # aborts of a start that is dead
             for task in others:
                 task.cancel()

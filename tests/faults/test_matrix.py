@@ -56,6 +56,9 @@ STALLS: dict[str, Action] = {
 }
 
 
+both_transports = pytest.mark.parametrize("transport", ["lean", "aiobotocore"])
+
+
 def listing_of_the_run(request: Request) -> bool:
     """Match the listing that verifies, not the one that asks for the reason of a refusal."""
     return request.operation == "ListObjectsV2" and "max-keys=1&" not in request.query + "&"
@@ -74,26 +77,29 @@ def rules_everywhere(action: Action, times: int) -> list[Rule]:
     return [Rule(on(operation), action, times=times) for operation in DATA] + control
 
 
+@both_transports
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_fault_on_every_kind_of_request(scene: MakeScenario, fault: str) -> None:
+def test_a_fault_on_every_kind_of_request(scene: MakeScenario, fault: str, transport: str) -> None:
     """The workers' requests meet it up to twice, HeadBucket and the last listing once; the first start completes."""
     rules = rules_everywhere(FAULTS[fault], times=2)
-    assert_survived(scene(*rules), rules, starts=2 if fault in REFUSED_WITHOUT_A_REASON else 1)
+    assert_survived(scene(*rules, transport=transport), rules, starts=2 if fault in REFUSED_WITHOUT_A_REASON else 1)
 
 
+@both_transports
 @pytest.mark.parametrize("fault", STALLS)
-def test_a_stall_on_every_kind_of_request(scene: MakeScenario, fault: str) -> None:
+def test_a_stall_on_every_kind_of_request(scene: MakeScenario, fault: str, transport: str) -> None:
     """Noticed within the limit of each request; Complete has a longer limit and a test of its own."""
     rules = [rule for rule in rules_everywhere(STALLS[fault], times=1) if not rule.match(COMPLETE)]
     began = time.monotonic()
-    assert_survived(scene(*rules), rules)
+    assert_survived(scene(*rules, transport=transport), rules)
     assert time.monotonic() - began < 30, "noticed late"
 
 
+@both_transports
 @pytest.mark.parametrize("operation", BODIES)
-def test_a_flipped_byte_is_refused_and_sent_again(scene: MakeScenario, operation: str) -> None:
+def test_a_flipped_byte_is_refused_and_sent_again(scene: MakeScenario, operation: str, transport: str) -> None:
     rule = Rule(on(operation), FlipByte(700), times=2)
-    mine = scene(rule)
+    mine = scene(rule, transport=transport)
     assert_survived(mine, [rule])
     refused = [seen for seen in mine.proxy.seen if seen.operation == operation and seen.status == 400]
     assert len(refused) == 2
@@ -171,13 +177,16 @@ def share_of(seed: int, share: float) -> Callable[[Request], bool]:
     return lambda _request: draw.random() < share
 
 
+@both_transports
 @pytest.mark.parametrize("seed", [1])
-def test_a_third_of_the_requests_answered_503_ends_complete(scene: MakeScenario, seed: int) -> None:
+def test_a_third_of_the_requests_answered_503_ends_complete(scene: MakeScenario, seed: int, transport: str) -> None:
     """30 % of all requests, of whatever kind: complete at the first start, requests <= 2.2 x the minimum."""
-    mine = scene(Rule(share_of(seed, 0.3), Answer(503, "SlowDown")))
+    mine = scene(Rule(share_of(seed, 0.3), Answer(503, "SlowDown")), transport=transport)
     assert mine.run_until_done() == 1
     mine.assert_complete()
     least = 2 + len(mine.small) + len(mine.big) * (BIG_PARTS + 2)
     ratio = len(mine.proxy.seen) / least
-    scene.figure(f"30 % of requests answered 503, seed {seed}: {ratio:.2f} x the minimum of {least} requests")
+    scene.figure(
+        f"30 % of requests answered 503, {transport}, seed {seed}: {ratio:.2f} x the minimum of {least} requests"
+    )
     assert ratio <= 2.2
