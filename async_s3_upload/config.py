@@ -111,7 +111,7 @@ class Config(ObjectProperties):
     max_cores: Annotated[int, Field(ge=1)] | None = None
     """Most worker processes; unset: all cores available to this process."""
     max_threads: Annotated[int, Field(ge=1, le=1024)] | None = None
-    """Requests in flight per worker process (the replaced tool's threads per core); unset: 16, and up to 64 where
+    """Requests in flight per worker process (the replaced tool's threads per core); unset: 16, and up to 128 where
     latency is the limit and more bring more."""
     max_age: Annotated[float, Field(gt=0, allow_inf_nan=False)] = DEFAULT_MAX_AGE_HOURS
     """Hours since the mtime of RunInfo.xml after which a new run is no longer started."""

@@ -84,7 +84,7 @@ def _floor(name: str, setting: str) -> Program:
     """Few connections suffice without latency; with it, as many as ours has."""
 
     def arguments(task: Task) -> list[str]:
-        connections = setting or ("64" if task.latency_ms else "2")
+        connections = setting or ("128" if task.latency_ms else "2")
         script = os.path.join(_HERE, "floor.py")
         return [sys.executable, script, task.folder, task.url, task.bucket, task.prefix, connections]
 
@@ -101,7 +101,7 @@ def _s5cmd(name: str, setting: str, binaries: str) -> Program:
     binary = os.path.join(binaries, "s5cmd")
 
     def arguments(task: Task) -> list[str]:
-        workers, _, parts = (setting or _in_flight(task, "256")).partition(":")
+        workers, _, parts = (setting or _in_flight(task, "64")).partition(":")
         options = ["--log", "error", "--numworkers", workers, "--endpoint-url", task.url]
         copy = ["cp", "--concurrency", parts or "5", f"{task.folder}/", f"s3://{task.bucket}/{task.prefix}/"]
         return [binary, *options, *copy]
@@ -133,7 +133,7 @@ def _rclone(name: str, setting: str, binaries: str) -> Program:
 
 def _obstore(name: str, setting: str, binaries: str) -> Program:
     """A setting is the number of files in flight."""
-    return _script(name, binaries, "obstore_upload.py", lambda task: [setting or _in_flight(task, "128")], "obstore")
+    return _script(name, binaries, "obstore_upload.py", lambda task: [setting or _in_flight(task, "256")], "obstore")
 
 
 def _boto3(name: str, setting: str, binaries: str) -> Program:

@@ -24,7 +24,7 @@ Concurrency = Annotated[
         min=1,
         max=1024,
         help="Requests in flight per worker.",
-        show_default="16, and up to 64 where more brings more",
+        show_default="16, and up to 128 where more brings more",
     ),
 ]
 

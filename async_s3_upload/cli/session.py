@@ -32,9 +32,9 @@ log = logging.getLogger(__name__)
 
 
 LEAST_CONCURRENCY = 16
-MOST_CONCURRENCY = 64
+MOST_CONCURRENCY = 128
 """Requests in flight per worker where no number is given: as many as are worth it. Two workers with 64 each at 30 ms
-come to 4,000 small PUTs a second; S3 takes 3,500 a prefix and asks for fewer then."""
+come to 4,000 small PUTs a second; S3 takes 3,500 a prefix, and asks for fewer where there are more."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,8 +58,8 @@ from async_s3_upload.transfer.workqueue import FileUnit, PartUnit, WorkQueue
 
 log = logging.getLogger(__name__)
 
-WIDEN_EVERY_S = 0.25
-WIDEN_LOOKS = 5
+WIDEN_EVERY_S = 0.15
+WIDEN_LOOKS = 3
 """So often within that time it has to be seen that places in flight are what is lacking."""
 
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import math
 
-STEP = 1.5
+STEP = 2.0
 WORTH = 0.4
 """A step is kept where it brings at least this share of what it would bring if latency alone were the limit."""
 BUSY = 0.8
 """A process that uses so much of a core is not tried: it cannot do more."""
-REST = 40
+REST = 20
 """Observations until another step is tried after one that was not worth it."""
 
 
@@ -25,6 +25,7 @@ class Widener:
         self._now = start
         self._before: tuple[int, float] | None = None
         self._rest = 0
+        self._settling = False
 
     def observe(self, rate: float, cpu_share: float, *, full: bool) -> int:
         """Take what was seen since the last call and return how many may be in flight from now on.
@@ -33,7 +34,10 @@ class Widener:
         that work waited for a place in flight all the time.
         """
         if not full:
-            self._before = None
+            self._before, self._settling = None, False
+            return self._now
+        if self._settling:  # connections were opened meanwhile, and answers waited for
+            self._settling = False
             return self._now
         if self._before is not None:
             number, rate_before = self._before
@@ -45,5 +49,6 @@ class Widener:
             self._rest -= 1
         elif self._now < self._most and cpu_share < BUSY:
             self._before = (self._now, rate)
+            self._settling = True
             self._now = min(self._most, math.ceil(self._now * STEP))
         return self._now
