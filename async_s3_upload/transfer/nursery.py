@@ -116,7 +116,7 @@ def _preload() -> None:
     for name in PRELOADED:
         with contextlib.suppress(ImportError):  # uvloop is not for every platform
             importlib.import_module(name)
-    from async_s3_upload.transfer.store_aiobotocore import load_model
+    from async_s3_upload.transfer.store_client import load_model
 
     with contextlib.suppress(Exception):  # a profile that does not exist is said where it is used
         load_model()
