@@ -42,6 +42,7 @@ PRELOADED = [
     "botocore.regions",
     "uvloop",
 ]
+LEAVE_S = 1.0
 MOST_FORKED = 8
 """So many workers wait for work from the start at most; more are started when there is work for them."""
 
@@ -74,7 +75,9 @@ class Nursery:
         for _, pipe in self._born:
             pipe.close()
         for process, _ in self._born:
-            process.join()
+            process.join(LEAVE_S)
+            if process.exitcode is None:  # it may wait for a server that gives credentials
+                process.kill()
         self._born.clear()
 
     def begin(self, settings: WorkerSettings) -> None:
@@ -116,7 +119,7 @@ def _preload() -> None:
     for name in PRELOADED:
         with contextlib.suppress(ImportError):  # uvloop is not for every platform
             importlib.import_module(name)
-    from async_s3_upload.transfer.store_aiobotocore import load_model
+    from async_s3_upload.transfer.store_client import load_model
 
     with contextlib.suppress(Exception):  # a profile that does not exist is said where it is used
         load_model()

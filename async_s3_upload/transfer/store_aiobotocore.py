@@ -3,22 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, contextmanager
-from functools import cache
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlencode
 
-from aiobotocore.config import AioConfig
-from aiobotocore.credentials import AioCredentials
-from aiobotocore.session import AioSession
-from botocore.exceptions import NoCredentialsError, NoRegionError
+from botocore.exceptions import NoRegionError
 from botocore.handlers import add_expect_header
-from botocore.loaders import create_loader
 
-from async_s3_upload import __version__
 from async_s3_upload.transfer.bandwidth import Pace
 from async_s3_upload.transfer.listing import split_listing
 from async_s3_upload.transfer.messages import AwsAccess, ObjectSettings
@@ -32,6 +25,7 @@ from async_s3_upload.transfer.store import (
     ObjectInfo,
     UploadedPart,
 )
+from async_s3_upload.transfer.store_client import FALLBACK_REGION, open_client
 from async_s3_upload.transfer.store_errors import translated
 
 if TYPE_CHECKING:
@@ -39,8 +33,6 @@ if TYPE_CHECKING:
 
 PAGE_LIMIT_S = 60.0
 """Most seconds for one page of a listing; a listing as a whole may take longer."""
-FALLBACK_REGION = "us-east-1"
-"""Used where no region is set anywhere: servers of other makers take it, AWS redirects from it."""
 
 
 class AiobotocoreStore:
@@ -117,41 +109,8 @@ class AiobotocoreStore:
         return self._opened
 
     async def _create(self, region: str | None) -> S3Client:
-        access = self._access
-        session = AioSession(profile=access.profile)
-        session.register_component("data_loader", _loader(session.get_config_variable("data_path")))
-        session.user_agent_extra = f"async-s3-upload/{__version__}"
-        if region is None and session.get_config_variable("region") is None:
-            region = FALLBACK_REGION
-        # the session keeps what it finds: the client does not ask the chain a second time
-        if access.access_key is not None:
-            self._credentials = AioCredentials(access.access_key, access.secret_key or "", access.session_token)
-        else:
-            self._credentials = await session.get_credentials()
-            if self._credentials is None:
-                raise NoCredentialsError
-        # as botocore's own clients choose it (session.py and args.py)
-        self._ca_bundle = session.get_config_variable("ca_bundle") or os.environ.get("REQUESTS_CA_BUNDLE")
-        config = AioConfig(
-            max_pool_connections=self._connections,
-            connect_timeout=10,
-            read_timeout=900,
-            retries={"total_max_attempts": 1},
-            s3=_s3_options(access),
-            request_checksum_calculation="when_required",
-            response_checksum_validation="when_required",
-            disable_request_compression=True,
-        )
-        client: S3Client = await self._stack.enter_async_context(
-            session.create_client(
-                "s3",
-                region_name=region,
-                endpoint_url=access.endpoint_url,
-                aws_access_key_id=access.access_key,
-                aws_secret_access_key=access.secret_key,
-                aws_session_token=access.session_token,
-                config=config,
-            )
+        client, self._credentials, self._ca_bundle = await open_client(
+            self._stack, self._access, region, self._connections
         )
         return client
 
@@ -293,21 +252,6 @@ def _whole(body: Body) -> bytes:
     return body if isinstance(body, bytes) else bytes(body)
 
 
-@cache
-def _loader(data_path: str | None) -> Any:
-    """Return the loader of botocore's models: with one for all sessions each model is read once, not once a client."""
-    return create_loader(data_path)
-
-
-def load_model() -> None:
-    """Read botocore's model of S3 now: who is forked afterwards has it."""
-    loader = _loader(AioSession().get_config_variable("data_path"))
-    for name in ("service-2", "endpoint-rule-set-1"):
-        loader.load_service_model("s3", name)
-    for name in ("endpoints", "partitions", "sdk-default-configuration", "_retry"):
-        loader.load_data(name)
-
-
 def _take_objects(response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_: object) -> None:
     """Read the objects of a listing and leave the rest of it to botocore."""
     if response_dict["status_code"] == 200 and (found := split_listing(response_dict["body"])):
@@ -318,18 +262,6 @@ def _etag(answer: Mapping[str, Any]) -> str:
     """Return the ETag; an answer without one raises KeyError, as any that makes no sense."""
     etag: str = answer["ETag"]
     return etag.strip('"')
-
-
-def _s3_options(access: AwsAccess) -> dict[str, Any]:
-    """Return botocore's ``s3`` options; what is not set here is left to ~/.aws/config."""
-    options: dict[str, Any] = {"payload_signing_enabled": False}
-    if access.use_accelerate_endpoint:
-        options["use_accelerate_endpoint"] = True
-    if access.use_dualstack_endpoint:
-        options["use_dualstack_endpoint"] = True
-    if access.addressing_style:
-        options["addressing_style"] = access.addressing_style
-    return options
 
 
 def object_options(settings: ObjectSettings) -> dict[str, Any]:
