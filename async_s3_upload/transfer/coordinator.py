@@ -63,10 +63,7 @@ class Coordinator:
     def __init__(
         self, settings: WorkerSettings, cores: int, give_up_s: float = GIVE_UP_S, waiting: Nursery | None = None
     ) -> None:
-        """Give up when nothing at all succeeds for ``give_up_s`` seconds, and the time that a low bandwidth takes.
-
-        Workers who are ``waiting`` are taken before others are started.
-        """
+        """Give up when nothing succeeds for ``give_up_s`` and the time of a low bandwidth; ``waiting`` come first."""
         self._cores = cores
         self._give_up_s = give_up_s + patience_s(settings, cores)
         self._pool = WorkerPool(settings, waiting)
