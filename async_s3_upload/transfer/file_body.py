@@ -26,6 +26,7 @@ from async_s3_upload.transfer.source import (
     FileState,
     SourceError,
     fill,
+    read_all,
     state_of_open,
 )
 
@@ -83,11 +84,7 @@ class FileBody:
             raise ChangedError(CHANGED)
 
     def _fill(self, view: memoryview, place: int) -> None:
-        while view:
-            count = os.preadv(self._descriptor, [view], self._offset + place)
-            if not count:
-                raise ChangedError(f"the file was truncated while it was being uploaded ({len(view):,} bytes short)")
-            view, place = view[count:], place + count
+        read_all(self._descriptor, self._offset + place, view)
 
     async def read(self, view: memoryview, place: int) -> None:
         """Fill ``view`` with the bytes from ``place`` in the body; without a thread where the kernel has them.

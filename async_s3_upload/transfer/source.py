@@ -113,7 +113,7 @@ def _read_whole(path: str, planned: tuple[int, int, int]) -> Contents:
             body = os.pread(descriptor, state.size, 0)
             if len(body) < state.size:
                 rest = bytearray(state.size - len(body))
-                _read_all(descriptor, len(body), memoryview(rest))
+                read_all(descriptor, len(body), memoryview(rest))
                 body += rest
         finally:
             os.close(descriptor)
@@ -139,7 +139,7 @@ def _fill(view: memoryview, path: str, expected: FileState, offset: int) -> Crc:
         try:
             if _state(os.fstat(descriptor)) != expected:
                 raise ChangedError(CHANGED)
-            _read_all(descriptor, offset, view)
+            read_all(descriptor, offset, view)
         finally:
             os.close(descriptor)
     except OSError as error:
@@ -147,7 +147,12 @@ def _fill(view: memoryview, path: str, expected: FileState, offset: int) -> Crc:
     return crc_of(view)
 
 
-def _read_all(descriptor: int, offset: int, view: memoryview) -> None:
+def read_all(descriptor: int, offset: int, view: memoryview) -> None:
+    """Fill ``view`` from ``offset`` of an open file.
+
+    Raises:
+        ChangedError: the file is shorter; OSError: it cannot be read.
+    """
     while view:  # one read gives 2 GiB at most, and less from some network file systems
         count = os.preadv(descriptor, [view], offset)
         if not count:
