@@ -7,7 +7,6 @@ import logging
 import os
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from async_s3_upload.cli.cleanup import sweep
 from async_s3_upload.cli.logs import LOCK_FILE, console_log, file_log, prepare_log_dir
@@ -23,18 +22,14 @@ from async_s3_upload.cli.session import (
     upload_all,
 )
 from async_s3_upload.cli.signals import Interruption
-from async_s3_upload.cli.uploading import RunTask, preview
-from async_s3_upload.config import Config, MonitorSection, ObjectProperties
+from async_s3_upload.cli.survey import Survey, survey
+from async_s3_upload.cli.uploading import preview
+from async_s3_upload.config import Config
 from async_s3_upload.errors import AwsAccessError, Interrupted, UploadError
 from async_s3_upload.notify import slack
-from async_s3_upload.runs.completion import RunFolder
-from async_s3_upload.runs.discover import find_runs
-from async_s3_upload.runs.samplesheet import read_samples
-from async_s3_upload.runs.selection import Decision, Remembered, Rules, decide
 from async_s3_upload.state.lock import AlreadyRunning, exclusive
-from async_s3_upload.state.run_logs import Identity, RunLogs
+from async_s3_upload.state.run_logs import RunLogs
 from async_s3_upload.text import plural, printable
-from async_s3_upload.transfer.messages import ObjectSettings
 from async_s3_upload.transfer.nursery import Nursery
 
 log = logging.getLogger(__name__)
@@ -45,72 +40,6 @@ _LEVELS = {
     "too_old": logging.DEBUG,
 }
 """Levels at which skipped runs are logged; a storage holds years of runs that need no line each hour."""
-
-
-@dataclass(slots=True)
-class Survey:
-    """What lies in all monitored folders: runs to upload (partial ones first) and rows of the others."""
-
-    tasks: list[RunTask]
-    skipped: list[RunRow]
-    problems: list[str]
-    torn_logs: list[str]
-    others: int
-
-
-def survey(config: Config, now: float) -> Survey:
-    """Look at every monitored folder and decide about each run; ``now`` in seconds since the epoch."""
-    logs = RunLogs(config.log_dir)
-    wanted: list[tuple[bool, float, RunTask]] = []
-    result = Survey([], [], [], [], 0)
-    seen: set[Identity] = set()
-    for section in config.monitor:
-        for folder in section.monitored_directories:
-            found = find_runs(folder)
-            result.problems += found.problems
-            result.others += found.others
-            for run in found.runs:
-                task, decision = _judge(run, section, config, logs, result.torn_logs, now)
-                if not decision.wanted:
-                    row = task.row()
-                    row.state = "skipped"
-                    result.skipped.append(row)
-                elif task.identity not in seen:
-                    seen.add(task.identity)
-                    wanted.append((decision.reason != "partial", run.run_info_mtime, task))
-    wanted.sort(key=lambda entry: entry[:2])
-    result.tasks = [task for _, _, task in wanted]
-    return result
-
-
-def _judge(
-    run: RunFolder, section: MonitorSection, config: Config, logs: RunLogs, torn_logs: list[str], now: float
-) -> tuple[RunTask, Decision]:
-    identity = Identity(run.path, section.bucket, section.remote_path)
-    memory = logs.find(identity)
-    if memory.problem is not None and memory.problem not in torn_logs:
-        torn_logs.append(memory.problem)
-    remembered: Remembered = "new"
-    if memory.log is not None:
-        remembered = "uploaded" if memory.log.completed else "partial"
-    elif memory.problem is not None:
-        remembered = "partial"
-    decision = decide(run, remembered, Rules(section.sample_regex, config.max_age), now, read_samples)
-    settings = object_settings(config.object_properties(section))
-    return RunTask(identity, section.exclude_patterns, decision.reason, decision.detail, settings), decision
-
-
-def object_settings(properties: ObjectProperties) -> ObjectSettings:
-    """Return the properties of the config as the workers take them."""
-    return ObjectSettings(
-        storage_class=properties.storage_class,
-        server_side_encryption=properties.server_side_encryption,
-        kms_key_id=properties.kms_key_id,
-        acl=properties.acl,
-        expected_bucket_owner=properties.expected_bucket_owner,
-        tags=tuple((properties.tags or {}).items()),
-        metadata=tuple((properties.metadata or {}).items()),
-    )
 
 
 def run_monitor(config: Config, environ: Mapping[str, str], *, dry_run: bool) -> Report:

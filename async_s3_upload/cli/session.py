@@ -20,13 +20,13 @@ from async_s3_upload.timetable import Timetable
 from async_s3_upload.transfer.access import choose_access
 from async_s3_upload.transfer.coordinator import GIVE_UP_S, Coordinator
 from async_s3_upload.transfer.cores import available_cores
-from async_s3_upload.transfer.messages import AwsAccess, Checksum, Limits, WorkerSettings
+from async_s3_upload.transfer.messages import AwsAccess, Checksum, Limits, ObjectSettings, WorkerSettings
 from async_s3_upload.transfer.nursery import Nursery
 from async_s3_upload.transfer.preflight import CHECK_LIMIT_S, CONTROL_LIMIT_S, check_buckets, likely_cause, open_s3
 from async_s3_upload.transfer.store import ObjectStore, StoreError
 
 if TYPE_CHECKING:  # what the config is made with takes a while to import, and `upload` has none
-    from async_s3_upload.config import Config
+    from async_s3_upload.config import Config, ObjectProperties
 
 log = logging.getLogger(__name__)
 
@@ -83,6 +83,19 @@ def resources_of(
         config.verify_after_upload,
         config.give_up_after_minutes * 60,
         config.bandwidth,
+    )
+
+
+def object_settings(properties: ObjectProperties) -> ObjectSettings:
+    """Return the properties of the config as the workers take them."""
+    return ObjectSettings(
+        storage_class=properties.storage_class,
+        server_side_encryption=properties.server_side_encryption,
+        kms_key_id=properties.kms_key_id,
+        acl=properties.acl,
+        expected_bucket_owner=properties.expected_bucket_owner,
+        tags=tuple((properties.tags or {}).items()),
+        metadata=tuple((properties.metadata or {}).items()),
     )
 
 

@@ -25,7 +25,7 @@ from async_s3_upload.cli.uploading import RunTask, preview
 from async_s3_upload.destination import check_bucket_name, check_remote_path
 from async_s3_upload.errors import AwsAccessError, NotACompleteRun, UploadError, UsageError
 from async_s3_upload.notify import slack
-from async_s3_upload.runs.completion import RUN_INFO, TERMINATION_FILES, look_at
+from async_s3_upload.runs.completion import RUN_INFO, look_at
 from async_s3_upload.runs.selection import Reason
 from async_s3_upload.state.run_logs import Identity, RunLogs
 from async_s3_upload.text import printable
@@ -168,12 +168,12 @@ class _Command:
             run = look_at(path)
         except OSError as error:
             raise UsageError(f"{printable(path)} cannot be looked into: {error.strerror or error}") from error
-        if run is not None and run.marker is not None:
+        if run is not None and run.is_complete:
             return
         if run is None:
             lack = f"it has no {RUN_INFO}"
         else:
-            lack = f"none of {', '.join(TERMINATION_FILES)} is there, so it has not completed"
+            lack = f"{run.verdict.detail.removesuffix(' yet')}, so it has not completed"
         row = self._task("not_complete", lack).row()
         row.state = "skipped"
         self.report.rows.append(row)

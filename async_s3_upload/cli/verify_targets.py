@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from async_s3_upload.cli.monitor import object_settings
+from async_s3_upload.cli.session import object_settings
 from async_s3_upload.config import Config, MonitorSection
 from async_s3_upload.errors import UsageError
 from async_s3_upload.state.known_runs import KnownRun, known_runs

@@ -10,27 +10,49 @@ from __future__ import annotations
 import os
 import stat
 from dataclasses import dataclass
+from typing import Literal
+
+from async_s3_upload.runs.instrument import UNKNOWN, Instrument
 
 RUN_INFO = "RunInfo.xml"
 TERMINATION_FILES = ("CopyComplete.txt", "RTAComplete.txt", "RTAComplete.xml")
 
 
 @dataclass(frozen=True, slots=True)
-class RunFolder:
-    """What the top level of a run folder tells of the run.
+class Verdict:
+    """How far a run is, and the rule that decided, as a phrase: ``NovaSeq X: CopyComplete.txt ends a run``.
 
-    ``run_info_mtime`` is in seconds since the epoch; ``marker`` is the name of the termination file
-    found, or None while the run goes on.
+    ``failed``: the instrument says that the run failed or was aborted, ``detail`` then says how. ``markers`` are the
+    termination files found, by their names relative to the run folder; they may be there while a run is ``running``.
+    """
+
+    state: Literal["running", "complete", "failed"]
+    rule: str
+    detail: str
+    markers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RunFolder:
+    """What a run folder tells of its run without a look at its data.
+
+    ``begun_at`` is in seconds since the epoch: the mtime of the file that makes the folder a run's (RunInfo.xml).
     """
 
     path: str
-    run_info_mtime: float
-    marker: str | None
+    begun_at: float
+    verdict: Verdict
+    instrument: Instrument = UNKNOWN
 
     @property
     def run_id(self) -> str:
         """The run's id: the name of its folder."""
         return os.path.basename(self.path)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the instrument has written all of it."""
+        return self.verdict.state == "complete"
 
 
 def look_at(path: str) -> RunFolder | None:
@@ -42,10 +64,14 @@ def look_at(path: str) -> RunFolder | None:
     run_info = _stat_file(path, RUN_INFO)
     if run_info is None:
         return None
-    for name in TERMINATION_FILES:
-        if _stat_file(path, name) is not None:
-            return RunFolder(path, run_info.st_mtime, name)
-    return RunFolder(path, run_info.st_mtime, _marker_in_other_case(path))
+    marker = next((name for name in TERMINATION_FILES if _stat_file(path, name) is not None), None)
+    marker = marker or _marker_in_other_case(path)
+    rule = f"any of {', '.join(TERMINATION_FILES)} ends a run"
+    if marker is None:
+        verdict = Verdict("running", rule, f"none of {', '.join(TERMINATION_FILES)} is there yet")
+    else:
+        verdict = Verdict("complete", rule, f"complete by {marker}", (marker,))
+    return RunFolder(path, run_info.st_mtime, verdict)
 
 
 def _stat_file(folder: str, name: str) -> os.stat_result | None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from async_s3_upload.runs.completion import TERMINATION_FILES, RunFolder
+from async_s3_upload.runs.completion import RunFolder
 from async_s3_upload.runs.samplesheet import SampleSheetError, first_mismatch
 
 Reason = Literal[
@@ -57,9 +57,9 @@ def decide(
     """
     if remembered == "uploaded":
         return Decision(False, "already_uploaded", "all its files are recorded as uploaded")
-    if run.marker is None:
-        return Decision(False, "not_complete", f"none of {', '.join(TERMINATION_FILES)} is there yet")
-    age_hours = (now - run.run_info_mtime) / 3600
+    if not run.is_complete:
+        return Decision(False, "not_complete", run.verdict.detail)
+    age_hours = (now - run.begun_at) / 3600
     if remembered == "new" and age_hours > rules.max_age_hours:
         return Decision(False, "too_old", f"RunInfo.xml is {age_hours:.0f} h old, max_age is {rules.max_age_hours:g} h")
     if rules.sample_regex is not None:
@@ -68,7 +68,7 @@ def decide(
             return refusal
     if remembered == "partial":
         return Decision(True, "partial", "a part of it is uploaded already")
-    return Decision(True, "new", f"complete by {run.marker}")
+    return Decision(True, "new", run.verdict.detail)
 
 
 def _samples_refuse(

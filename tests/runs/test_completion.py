@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from async_s3_upload.runs.completion import RunFolder, look_at
+from async_s3_upload.runs.completion import look_at
 
 RUN_ID = "240101_A01295_0001_AHV7TDRXY"
 MARKERS = ["CopyComplete.txt", "RTAComplete.txt", "RTAComplete.xml"]
@@ -35,13 +35,14 @@ def test_a_path_that_is_no_folder_is_no_run(run: Path) -> None:
 def test_a_run_without_a_termination_file_goes_on(run: Path) -> None:
     seen = look_at(str(run))
     assert seen is not None
-    assert seen.marker is None
+    assert seen.verdict.markers == ()
 
 
 def test_the_run_id_is_the_name_of_the_folder_and_its_age_that_of_run_info(run: Path) -> None:
     os.utime(run / "RunInfo.xml", (1_700_000_000, 1_700_000_000.5))
     seen = look_at(str(run))
-    assert seen == RunFolder(str(run), 1_700_000_000.5, None)
+    assert seen is not None
+    assert (seen.path, seen.begun_at) == (str(run), 1_700_000_000.5)
     assert seen.run_id == RUN_ID
 
 
@@ -51,7 +52,7 @@ def test_each_termination_file_ends_the_run_by_its_presence(run: Path, marker: s
     (run / marker).write_text(content)
     seen = look_at(str(run))
     assert seen is not None
-    assert seen.marker == marker
+    assert seen.verdict.markers == (marker,)
 
 
 def test_copy_complete_is_named_before_the_others(run: Path) -> None:
@@ -59,14 +60,14 @@ def test_copy_complete_is_named_before_the_others(run: Path) -> None:
         (run / marker).touch()
     seen = look_at(str(run))
     assert seen is not None
-    assert seen.marker == "CopyComplete.txt"
+    assert seen.verdict.markers == ("CopyComplete.txt",)
 
 
 def test_a_termination_file_in_another_case_counts(run: Path) -> None:
     (run / "copycomplete.txt").touch()
     seen = look_at(str(run))
     assert seen is not None
-    assert seen.marker == "copycomplete.txt"
+    assert seen.verdict.markers == ("copycomplete.txt",)
 
 
 @pytest.mark.parametrize(
@@ -85,7 +86,7 @@ def test_files_that_only_look_like_termination_files_do_not_count(run: Path, nam
     (run / name).touch()
     seen = look_at(str(run))
     assert seen is not None
-    assert seen.marker is None
+    assert seen.verdict.markers == ()
 
 
 def test_a_termination_file_further_down_does_not_count(run: Path) -> None:
@@ -93,7 +94,7 @@ def test_a_termination_file_further_down_does_not_count(run: Path) -> None:
     (run / "Data" / "CopyComplete.txt").touch()
     seen = look_at(str(run))
     assert seen is not None
-    assert seen.marker is None
+    assert seen.verdict.markers == ()
 
 
 @pytest.mark.parametrize("name", ["CopyComplete.txt", "copycomplete.txt"])
@@ -101,7 +102,7 @@ def test_a_folder_named_like_a_termination_file_does_not_count(run: Path, name: 
     (run / name).mkdir()
     seen = look_at(str(run))
     assert seen is not None
-    assert seen.marker is None
+    assert seen.verdict.markers == ()
 
 
 def test_a_folder_named_run_info_makes_no_run(tmp_path: Path) -> None:
@@ -115,7 +116,7 @@ def test_links_to_the_files_count_and_broken_ones_do_not(run: Path, tmp_path: Pa
     (run / "CopyComplete.txt").symlink_to(tmp_path / "nowhere")
     seen = look_at(str(run))
     assert seen is not None
-    assert seen.marker is None
+    assert seen.verdict.markers == ()
 
 
 def test_a_folder_that_may_not_be_looked_into_is_the_callers_error(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -37,10 +37,10 @@ def test_runs_come_in_the_order_of_their_names_with_how_far_they_are(tmp_path: P
     make_run(tmp_path, "run_a")
     make_run(tmp_path, "run_b", marker="RTAComplete.xml")
     found = find_runs(str(tmp_path))
-    assert [(run.run_id, run.marker) for run in found.runs] == [
+    assert [(run.run_id, *run.verdict.markers) for run in found.runs] == [
         ("run_a", "CopyComplete.txt"),
         ("run_b", "RTAComplete.xml"),
-        ("run_c", None),
+        ("run_c",),
     ]
     assert [run.path for run in found.runs] == [str(tmp_path / name) for name in ("run_a", "run_b", "run_c")]
     assert found.problems == []

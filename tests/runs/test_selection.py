@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from async_s3_upload.runs.completion import RunFolder
+from async_s3_upload.runs.completion import RunFolder, Verdict
 from async_s3_upload.runs.samplesheet import SampleSheetError
 from async_s3_upload.runs.selection import Decision, Remembered, Rules, decide
 
@@ -19,9 +19,15 @@ PATH = "/seq/240101_A01295_0001_AHV7TDRXY"
 ANY_SAMPLES = Rules(None, 72)
 ASSAY = Rules(re.compile("_assay_"), 72)
 
+NOT_YET = "none of CopyComplete.txt, RTAComplete.txt, RTAComplete.xml is there yet"
+
 
 def run(*, age_hours: float = 1, marker: str | None = "CopyComplete.txt") -> RunFolder:
-    return RunFolder(PATH, NOW - age_hours * HOUR, marker)
+    if marker is None:
+        verdict = Verdict("running", "a rule", NOT_YET)
+    else:
+        verdict = Verdict("complete", "a rule", f"complete by {marker}", (marker,))
+    return RunFolder(PATH, NOW - age_hours * HOUR, verdict)
 
 
 def not_read(path: str) -> Sequence[str]:
@@ -130,7 +136,7 @@ def test_a_run_goes_up_exactly_when_nothing_speaks_against_it(
     folder = run(age_hours=age_hours, marker=marker)
     pattern = None if samples is None else re.compile("_assay_")
     decision = decide(folder, remembered, Rules(pattern, max_age), NOW, sheet_of(*(samples or ())))
-    too_old = (NOW - folder.run_info_mtime) / HOUR > max_age
+    too_old = (NOW - folder.begun_at) / HOUR > max_age
     assert decision.wanted == (
         remembered != "uploaded"
         and marker is not None
