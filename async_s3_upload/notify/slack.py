@@ -69,12 +69,13 @@ def instrument_failure_text(runs: Sequence[FailedRun]) -> str:
 def stalled_text(runs: Sequence[StalledRun]) -> str:
     """Return the message for runs that do not go on."""
     lines = _lines(
-        [
-            one_line(f"{run.name}: no new file for {run.still_s / 3600:,.0f} h, still without {run.awaited}")
-            for run in runs
-        ]
+        [one_line(f"{run.name}: no new file for {_hours(run.still_s)}, still without {run.awaited}") for run in runs]
     )
     return f":warning:  *S3 Upload*: {plural(len(runs), 'run')} stalled{lines}"
+
+
+def _hours(seconds: float) -> str:
+    return f"{seconds / 3600:,.0f} h" if seconds >= 3600 else f"{seconds / 60:.0f} min"
 
 
 def _runs(runs: Sequence[str]) -> str:

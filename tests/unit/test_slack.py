@@ -90,10 +90,10 @@ def test_runs_that_stalled_are_one_message_with_what_they_wait_for() -> None:
     assert stalled_text([StalledRun("run1", 26.4 * 3600, "CopyComplete.txt")]) == (
         ":warning:  *S3 Upload*: 1 run stalled\n\t\t• run1: no new file for 26 h, still without CopyComplete.txt"
     )
-    runs = [StalledRun("a", 86_400, "RunUploaded.json"), StalledRun("b", 1e7, "final_summary_*.txt")]
+    runs = [StalledRun("a", 86_400, "RunUploaded.json"), StalledRun("b", 1e7, "c"), StalledRun("d", 1800, "e")]
     assert stalled_text(runs) == (
-        ":warning:  *S3 Upload*: 2 runs stalled\n\t\t• a: no new file for 24 h, still without RunUploaded.json"
-        "\n\t\t• b: no new file for 2,778 h, still without final_summary_*.txt"
+        ":warning:  *S3 Upload*: 3 runs stalled\n\t\t• a: no new file for 24 h, still without RunUploaded.json"
+        "\n\t\t• b: no new file for 2,778 h, still without c\n\t\t• d: no new file for 30 min, still without e"
     )
 
 
