@@ -8,7 +8,7 @@ from async_s3_upload.cli.report import RunRow
 from async_s3_upload.cli.session import object_settings
 from async_s3_upload.cli.uploading import RunTask
 from async_s3_upload.config import Config, MonitorSection
-from async_s3_upload.runs.completion import RunFolder
+from async_s3_upload.runs.completion import CompletionRules, RunFolder
 from async_s3_upload.runs.discover import find_runs
 from async_s3_upload.runs.samplesheet import read_samples
 from async_s3_upload.runs.selection import Decision, Remembered, Rules, decide
@@ -33,8 +33,10 @@ def survey(config: Config, now: float) -> Survey:
     result = Survey([], [], [], [], 0)
     seen: set[Identity] = set()
     for section in config.monitor:
+        rules = completion_rules(section)
+        looked_at: set[str] = set()
         for folder in section.monitored_directories:
-            found = find_runs(folder)
+            found = find_runs(folder, rules, now, looked_at)
             result.problems += found.problems
             result.others += found.others
             for run in found.runs:
@@ -51,6 +53,28 @@ def survey(config: Config, now: float) -> Survey:
     return result
 
 
+def completion_rules(section: MonitorSection) -> CompletionRules:
+    """Return how runs of a section are recognised, and when they count as ended."""
+    return CompletionRules(
+        section.completion,
+        tuple(section.completion_markers),
+        tuple(section.run_markers),
+        section.completion_grace * 60,
+    )
+
+
+def selection_rules(section: MonitorSection, config: Config) -> Rules:
+    """Return which runs of a section are wanted."""
+    return Rules(
+        section.sample_regex,
+        config.max_age,
+        section.sample_match,
+        section.run_regex,
+        section.instrument_ids,
+        section.upload_failed_runs,
+    )
+
+
 def _judge(
     run: RunFolder, section: MonitorSection, config: Config, logs: RunLogs, torn_logs: list[str], now: float
 ) -> tuple[RunTask, Decision]:
@@ -63,6 +87,14 @@ def _judge(
         remembered = "uploaded" if memory.log.completed else "partial"
     elif memory.problem is not None:
         remembered = "partial"
-    decision = decide(run, remembered, Rules(section.sample_regex, config.max_age), now, read_samples)
-    settings = object_settings(config.object_properties(section))
-    return RunTask(identity, section.exclude_patterns, decision.reason, decision.detail, settings), decision
+    decision = decide(run, remembered, selection_rules(section, config), now, read_samples)
+    task = RunTask(
+        identity,
+        section.exclude_patterns,
+        decision.reason,
+        decision.detail,
+        object_settings(config.object_properties(section)),
+        run.instrument,
+        run.verdict.rule,
+    )
+    return task, decision

@@ -14,6 +14,7 @@ from async_s3_upload.cli.remaining import left_to_send
 from async_s3_upload.cli.report import RunRow
 from async_s3_upload.cli.run_upload import RunUpload
 from async_s3_upload.errors import LogDirError
+from async_s3_upload.runs.instrument import Instrument
 from async_s3_upload.runs.scan import scan
 from async_s3_upload.runs.selection import Reason
 from async_s3_upload.state.lock import AlreadyRunning, exclusive
@@ -30,13 +31,19 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class RunTask:
-    """One run to upload. ``reason`` is why: ``new`` or ``partial``."""
+    """One run to upload.
+
+    ``reason`` is why: ``new`` or ``partial``. ``rule`` is the phrase that says what ends the run, None where
+    nobody asked.
+    """
 
     identity: Identity
     exclude: Sequence[re.Pattern[str]]
     reason: Reason
     detail: str = ""
     settings: ObjectSettings = DEFAULTS
+    instrument: Instrument | None = None
+    rule: str | None = None
 
     @property
     def prefix(self) -> str:
@@ -47,7 +54,15 @@ class RunTask:
         """Return a row of the report with nothing done yet."""
         identity = self.identity
         return RunRow(
-            identity.run_id, identity.run_path, identity.bucket, self.prefix, "partial", self.reason, self.detail
+            identity.run_id,
+            identity.run_path,
+            identity.bucket,
+            self.prefix,
+            "partial",
+            self.reason,
+            self.detail,
+            instrument=self.instrument,
+            rule=self.rule,
         )
 
 
