@@ -94,7 +94,7 @@ def _judge(
         decision.reason,
         decision.detail,
         object_settings(config.object_properties(section)),
-        run.instrument,
-        run.verdict.rule,
+        instrument=run.instrument,
+        rule=run.verdict.rule,
     )
     return task, decision
