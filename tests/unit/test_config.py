@@ -499,7 +499,7 @@ def test_by_default_any_run_is_wanted_once_its_instrument_s_rule_says_that_it_en
         ("instrument_ids", ["A", " "], "must be an instrument's serial number, not empty text"),
         ("instrument_ids", "A01295", "must be a list, not text"),
         ("completion", "all", "must be 'instrument' or 'any'"),
-        ("completion_grace", -1, "must be at least 0.0"),
+        ("completion_grace", "60", "must be a number, not text"),
         ("completion_markers", ["/x"], 'must be a name or pattern of files relative to the run folder, not "/x"'),
         ("completion_markers", ["../x"], 'must be a name or pattern of files relative to the run folder, not "../x"'),
         ("completion_markers", [""], 'must be a name or pattern of files relative to the run folder, not ""'),
