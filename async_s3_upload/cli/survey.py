@@ -122,9 +122,9 @@ class _Surveyor:
             decision.reason,
             decision.detail,
             object_settings(self._config.object_properties(section)),
-            run.instrument,
-            run.verdict.rule,
-            tuple(section.completion_markers),
+            instrument=run.instrument,
+            rule=run.verdict.rule,
+            markers=tuple(section.completion_markers),
         )
         self._sort_in(run, task, decision, section.min_file_age, memory.log)
 

@@ -49,7 +49,7 @@ _MISSING: dict[Due, str] = {
 }
 
 STATUS = "RunCompletionStatus.xml"
-_STATUS_VALUES = ("completionstatus", "runstatus", "errordescription", "message")
+_STATUS_VALUES = frozenset(("completionstatus", "runstatus", "errordescription", "message"))
 _FAILURE = re.compile(r"error|fail|abort|exception|endedearly|stopped|cancel|terminat", re.IGNORECASE)
 """In a status. Seen are CompletedAsPlanned, SuccessfullyCompleted and RunCompleted, and of runs that went wrong
 UserEndedEarly, ExceptionEndedEarly and RunErrored (public test files of cleve and of programs for NextSeq). A status
