@@ -21,51 +21,9 @@ from async_s3_upload.runs.samplesheet import (
     read_samples,
 )
 from async_s3_upload.runs.samplesheet_parser import MAX_LINES
+from tests.fuzz.samplesheet import check
 
-V1 = """[Header]
-IEMFileVersion,4
-Experiment Name,Tulip
-
-[Reads]
-76
-
-[Settings]
-Adapter,CTGTCT
-
-[Data]
-Sample_ID,Sample_Name,index
-T1,tulip one,ACGT
-T2,tulip two,CGTA
-"""
-
-V2 = """[Header],,
-FileFormatVersion,2,
-[BCLConvert_Settings],,
-SoftwareVersion,4.1.7,
-[BCLConvert_Data],,
-Lane,Sample_ID,Index
-1,T1,ACGT
-2,T1,ACGT
-2,T2,CGTA
-[Cloud_Data],,
-Sample_ID,LibraryName,
-C1,L1,
-"""
-
-RUN_MANIFEST = """# made by hand,,
-[SETTINGS],,
-SettingName,Value,Lane
-# no trimming,,
-R1AdapterTrim,FALSE,1+2
-,,
-[SAMPLES],,
-SampleName,Index1,Index2
-# controls,,
-PhiX,ACGT,CGTA
-PhiX,CGTA,ACGT
-,,
-T1,TTTT,GGGG
-"""
+from .sheets import BARE_TABLE, RUN_MANIFEST, V1, V2
 
 
 def refusal(content: bytes | str, name: str = "SampleSheet.csv") -> str:
@@ -95,7 +53,7 @@ def test_an_element_manifest_gives_its_sample_names_phix_included() -> None:
 
 
 def test_a_table_without_any_section_line_is_read() -> None:
-    assert samples("FCID,Lane,SampleID,Recipe\nHX,1,T1,R\nHX,2,T1,R\nHX,2,T2,R\n") == ["T1", "T2"]
+    assert samples(BARE_TABLE) == ["T1", "T2"]
 
 
 @pytest.mark.parametrize("line_end", ["\r\n", "\r", "\n", "\r\r\n"])
@@ -386,26 +344,10 @@ def test_the_time_is_linear_in_the_length_of_the_sheet(unit: str) -> None:
             parse_samples(sheet)
 
 
-def check_result(content: bytes) -> None:
-    """Assert what holds for every input: a clean list, or a refusal in one line."""
-    try:
-        result = parse_samples(content, "x.csv")
-    except SampleSheetError as err:
-        assert re.fullmatch(r"x\.csv(, line [1-9]\d*, column [1-9]\d*)?: .+; .+", str(err))  # noqa: PT017
-        return
-    assert result
-    assert len(set(result)) == len(result)
-    for sample in result:
-        assert sample
-        assert sample == sample.strip()
-        assert not re.search(r"[\x00-\x1f\x7f\ufeff]", sample)
-        sample.encode()
-
-
 @settings(max_examples=300, deadline=None)
 @given(st.binary(max_size=200), st.sampled_from([b"", codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE]))
 def test_any_bytes_give_samples_or_a_refusal(content: bytes, mark: bytes) -> None:
-    check_result(mark + content)
+    check(mark + content)
 
 
 SECTIONS = ["[Data]", "[BCLConvert_Data]", "[x_Data]", "[Samples]"]
@@ -417,7 +359,7 @@ PIECES = st.sampled_from([*WORDS, *'[],;\t"#\n\r \ufeff\0é\x85\u2028한', "\n",
 @given(st.lists(PIECES, max_size=40).map("".join), st.sampled_from(["utf-8", "utf-16", "utf-8-sig"]))
 @example('Sample_ID,x\n"T1,\n', "utf-8")
 def test_any_text_made_of_the_parts_of_sheets_gives_samples_or_a_refusal(text: str, encoding: str) -> None:
-    check_result(text.encode(encoding))
+    check(text.encode(encoding))
 
 
 def is_ordinary(sample: str) -> bool:
