@@ -95,7 +95,7 @@ def test_a_round_without_failure_tells_its_rate_and_seed_and_saves_nothing(
 
 def test_an_input_that_takes_too_much_cpu_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
     clock: Iterator[int] = itertools.count()  # each look at the clock is a second later
-    monkeypatch.setattr(fuzzer.time, "process_time", lambda: next(clock))
+    monkeypatch.setattr("tests.fuzz.fuzzer.time.process_time", lambda: next(clock))
     _, cpu, failure = run(target(lambda _: "fine"), b"x")
     assert cpu == 1
     assert failure is not None
