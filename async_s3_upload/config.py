@@ -103,6 +103,8 @@ class MonitorSection(ObjectProperties):
     """All samples of the sample sheet must match it (``re.search``), else the run is left."""
     exclude_patterns: Annotated[list[Regex], BeforeValidator(none_is_empty)] = []
     """Files whose full path one of these matches (``re.search``) are left out."""
+    manifest: bool = False
+    """Send a manifest of the run, as a table and as JSON, before its termination files."""
 
 
 class Config(ObjectProperties):
