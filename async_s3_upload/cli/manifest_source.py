@@ -36,8 +36,8 @@ class ManifestSource:
         base = self.key.rpartition("/")[2]
         return base.removesuffix(".tsv").removesuffix(".json").removesuffix(".manifest")
 
-    async def read(self, store: ObjectStore) -> Manifest:
-        """Fetch it, where it has to be, and read it.
+    async def read(self, store: ObjectStore | None = None) -> Manifest:
+        """Read it; an object is fetched from the store before.
 
         Raises:
             ManifestError: it cannot be had, or is none; one sentence.
@@ -47,6 +47,7 @@ class ManifestSource:
                 if self.bucket is None:
                     file: BinaryIO = stack.enter_context(open(self.key, "rb"))  # noqa: ASYNC230 - it opens at once
                 else:
+                    assert store is not None, "an object cannot be read without one"
                     file = stack.enter_context(tempfile.TemporaryFile())
                     await self._fetch(store, self.bucket, file)
                 return await asyncio.to_thread(read_manifest, file)

@@ -62,11 +62,12 @@ async def _verify(
 ) -> None:
     at_a_time = request.at_a_time or HEADS_AT_A_TIME
     with Interruption().watching():
+        manifest = await source.read() if source.bucket is None else None
         access = access_for(
             environ, None, profile=request.profile, endpoint_url=request.endpoint_url, region=request.region
         )
         async with control_store(access, connections=at_a_time) as store:
-            manifest = await source.read(store)
+            manifest = manifest or await source.read(store)
             bucket = _bucket(source, manifest, request.bucket)
             await require_buckets(access, [bucket])
             row = _row(source, manifest, bucket, request.level)
