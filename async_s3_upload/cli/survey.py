@@ -125,6 +125,7 @@ class _Surveyor:
             instrument=run.instrument,
             rule=run.verdict.rule,
             markers=tuple(section.completion_markers),
+            manifest=section.manifest,
         )
         self._sort_in(run, task, decision, section.min_file_age, memory.log)
 

@@ -51,6 +51,7 @@ class UploadRequest:
     profile: str | None
     region: str | None
     transport: Transport
+    manifest: bool = False
 
 
 def run_folder_path(local_path: str) -> str:
@@ -166,7 +167,7 @@ class _Command:
     def _task(self, reason: Reason, detail: str) -> RunTask:
         request = self._request
         identity = Identity(request.run_path, request.bucket, request.remote_path)
-        task = RunTask(identity, request.exclude, reason, detail)
+        task = RunTask(identity, request.exclude, reason, detail, manifest=request.manifest)
         if self._run is None:
             return task
         return replace(task, instrument=self._run.instrument, rule=self._run.verdict.rule)
