@@ -425,6 +425,7 @@ def test_sheets_are_found_by_name_ignoring_case_and_in_order(tmp_path: Path) -> 
     ]
     left = [
         "SampleSheet.txt",
+        "._SampleSheet.csv",
         "sample__sheet.csv",
         "samplesheet.csv.bak",
         "Samples.csv",
