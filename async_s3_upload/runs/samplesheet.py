@@ -24,7 +24,7 @@ __all__ = [
     "read_samples",
 ]
 
-_SHEET_NAME = re.compile(r".*sample[-_ ]?sheet.*\.csv$", re.IGNORECASE)
+_SHEET_NAME = re.compile(r"(?!\._).*sample[-_ ]?sheet.*\.csv$", re.IGNORECASE)  # `._x` is what macOS keeps about x
 _OTHER_NAMES = frozenset({"uploadlist.csv", "runmanifest.csv"})
 
 

