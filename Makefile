@@ -14,6 +14,9 @@ export REALDATA
 # Of `make soak`.
 ROUNDS ?= 100
 SEED ?= 1
+# Of `make fuzz`, such as FUZZ="--target samplesheet --seed 7".
+FUZZ_SECONDS ?= 60
+FUZZ ?=
 # Of `make bench-peers`, such as BENCH="--scale 0.01 --repeats 1".
 BENCH ?=
 
@@ -21,7 +24,7 @@ BENCH ?=
 COVERAGE := --cov=async_s3_upload.runs --cov=async_s3_upload.state --cov=async_s3_upload.transfer.plan \
 	--cov-branch --cov-report=term --cov-fail-under=95
 
-.PHONY: demo test soak lint types imports check smoke bench-peers bench-scale install clean
+.PHONY: demo test soak fuzz lint types imports check smoke bench-peers bench-scale install clean
 
 demo: $(DEMO_STAMP)
 	$(BIN)/async-s3-upload demo
@@ -43,6 +46,9 @@ imports: $(STAMP)
 
 soak: $(STAMP)
 	$(BIN)/python -m tests.faults.soak --rounds $(ROUNDS) --seed $(SEED)
+
+fuzz: $(STAMP)
+	$(BIN)/python -m tests.fuzz --seconds $(FUZZ_SECONDS) $(FUZZ)
 
 smoke: $(STAMP)
 	$(BIN)/python -m benchmarks smoke

@@ -10,7 +10,7 @@ from async_s3_upload.runs.instrument import Instrument
 from async_s3_upload.runs.selection import Reason
 from async_s3_upload.text import plural, printable, size_text
 
-State = Literal["uploaded", "partial", "skipped", "would_upload", "would_resume"]
+State = Literal["uploaded", "partial", "skipped", "would_upload", "would_resume", "in_progress"]
 
 
 @dataclass(slots=True)
@@ -87,6 +87,8 @@ _WORDS: dict[Reason, str] = {
     "run_does_not_match": "run does not match",
     "instrument_does_not_match": "instrument does not match",
     "failed_on_instrument": "failed on the instrument",
+    "in_progress": "in progress",
+    "changed": "changed after it was complete",
 }
 
 

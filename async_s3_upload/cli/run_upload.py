@@ -1,43 +1,40 @@
-"""Uploads one run: scan, compare with what is remembered, send, send again what changed, verify, remember."""
+"""Uploads one run: scan, compare with what is remembered, send, remember; what and when depends on its state."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import re
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Coroutine, Sequence
-from itertools import chain
 from typing import Any, TypeVar
 
 from async_s3_upload.cli.reconcile import Reconciler
-from async_s3_upload.cli.recording import Recorder, known_upload, now_text
-from async_s3_upload.cli.remaining import left_to_send
+from async_s3_upload.cli.recording import Recorder, now_text
 from async_s3_upload.cli.report import RunRow
+from async_s3_upload.cli.sending import Sender
 from async_s3_upload.errors import LogDirError
-from async_s3_upload.runs.file_table import LocalFile
+from async_s3_upload.runs.file_table import FileTable, Selection
+from async_s3_upload.runs.order import Markers, goes_first
 from async_s3_upload.runs.scan import Scan, scan
+from async_s3_upload.state.run_log import RunLog
 from async_s3_upload.state.run_logs import Identity, Remembered
-from async_s3_upload.state.run_state import RunState, recall
-from async_s3_upload.text import duration_text, plural, printable, size_text
+from async_s3_upload.state.run_state import Recalled, RunState, recall
+from async_s3_upload.text import duration_text, printable, size_text
 from async_s3_upload.transfer.coordinator import Coordinator
 from async_s3_upload.transfer.messages import ObjectSettings
-from async_s3_upload.transfer.plan import Memory, is_multipart, plan_job
 from async_s3_upload.transfer.store import ObjectStore, StoreError
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
-
-ROUNDS = 3
-"""A file that changes while it is sent is planned anew at the end of the run, so many times in all."""
 
 
 class _StoppedError(Exception):
     """The command was asked to stop while S3 was asked."""
 
 
-class RunUpload:
+class RunUpload(ABC):
     """One run on its way. ``doom``: nothing more can go to its bucket. ``gave_up``: the command should stop."""
 
     def __init__(
@@ -46,6 +43,7 @@ class RunUpload:
         control: ObjectStore,
         settings: ObjectSettings,
         row: RunRow,
+        markers: Markers,
         *,
         verify: bool,
         on_handed_out: Callable[[], None] | None = None,
@@ -56,16 +54,17 @@ class RunUpload:
         self._control = control
         self._settings = settings
         self._row = row
+        self._markers = markers
         self._verify = verify
+        self._exclude: Sequence[re.Pattern[str]] = ()
         self._state: RunState
         self._recorder: Recorder
         self._reconciler: Reconciler
+        self._sender: Sender
         self._found: Scan
-        self._probe: Collection[str] = ()
+        self._stopped = False
         self.doom: str | None = None
         self.gave_up: str | None = None
-        self._stopped = False
-        self._sent_parts = False
 
     async def upload(
         self,
@@ -84,6 +83,7 @@ class RunUpload:
             UploadError: the command cannot go on.
         """
         row = self._row
+        self._exclude = exclude
         try:
             self._found = await asyncio.to_thread(scan, identity.run_path, exclude)
         except OSError as error:
@@ -94,26 +94,24 @@ class RunUpload:
         self._tell_warnings(remembered)
         row.files, row.bytes = self._found.regular_files, self._found.total_bytes
         recalled = recall(identity, remembered)
-        left = left_to_send(self._found, recalled.log, resend)
-        self._probe = probe
-        if recalled.log.completed and not left and not self._found.unsendable:
-            row.state, row.reason, row.detail = "skipped", "already_uploaded", "nothing is new or changed"
-            log.info("%s: %s", printable(row.run_id), row.detail)
+        left = self._left(recalled, resend)
+        if self._has_nothing_to_do(recalled, left):
             return
         for problem in recalled.problems:
             log.error("%s", problem)
         for file in left if recalled.log.files else ():  # what is recorded of them holds no more, whatever becomes of
             recalled.log.files.pop(file.name, None)  # the journal
         self._state = RunState(recalled, remembered, identity, now_text())
-        self._state.log.total_local_files = self._found.regular_files
-        self._state.log.exclude_patterns = [pattern.pattern for pattern in exclude]
+        self._describe_run(self._state.log)
         self._reconciler = Reconciler(self._control, row.bucket, row.prefix, self._state, self._found)
-        self._recorder = Recorder(self._state, {item.name: item.reason for item in self._found.unsendable})
+        self._recorder = Recorder(self._state, self._unsendable())
+        self._sender = Sender(self._coordinator, self._recorder, row, self._settings, self._on_handed_out)
+        self._sender.first = _first(self._found.files)
         try:
             if recalled.uncertain:
-                self._probe = await self._unless_stopped(self._reconciler.may_be_there(left))
+                probe = await self._unless_stopped(self._reconciler.may_be_there(left))
             await self._unless_stopped(self._reconciler.abort_leftovers(left))
-            await self._send(left)
+            await self._send(left, probe)
         except StoreError as error:
             self._recorder.failures.setdefault("", f"S3 could not be asked what it holds: {error}")
             log.error("%s: %s", printable(row.run_id), error)
@@ -122,6 +120,14 @@ class RunUpload:
             self._recorder.failures.setdefault("", "stopped before the end")
         finally:
             self._finish()
+
+    def _describe_run(self, run_log: RunLog) -> None:
+        row = self._row
+        run_log.total_local_files = self._found.regular_files
+        run_log.exclude_patterns = [pattern.pattern for pattern in self._exclude]
+        run_log.in_progress = row.state == "in_progress"
+        run_log.instrument = row.instrument.name if row.instrument else run_log.instrument
+        run_log.rule = row.rule or run_log.rule
 
     async def _unless_stopped(self, asking: Coroutine[Any, Any, T]) -> T:
         """Await requests of this process to S3; when the command is asked to stop they end at once.
@@ -153,22 +159,11 @@ class RunUpload:
                 printable(rival),
             )
 
-    async def _send(self, left: Sequence[LocalFile]) -> None:
+    async def _send(self, left: Selection, probe: Collection[str]) -> None:
         began = time.monotonic()
         recorder = self._recorder
         async with recorder.writing(self._coordinator.stop):
-            again: Sequence[LocalFile] = left
-            for round_number in range(ROUNDS):
-                await self._send_once(again)
-                again = self._changed() if self._may_go_on() else []
-                if not again:
-                    break
-                if round_number < ROUNDS - 1:
-                    log.warning("%s changed meanwhile and are sent again", plural(len(again), "file"))
-            for name in recorder.changed:
-                recorder.fail(name, f"keeps changing: {recorder.failures[name]}")
-            if not recorder.failures:
-                await self._end()
+            await self._send_all(left, probe)
         seconds = max(time.monotonic() - began, 1e-9)
         log.info(
             "%s: sent %s in %s (%s/s)",
@@ -178,108 +173,45 @@ class RunUpload:
             size_text(recorder.sent_bytes / seconds),
         )
 
-    async def _end(self) -> None:
-        """Everything is recorded: verify, and look for uploads that a lost answer left behind."""
-        if not self._may_go_on():
-            self._recorder.failures[""] = "stopped before it was verified"
-            return
-        if self._verify:
-            await self._verify_and_mend()
-        if self._may_go_on() and not self._recorder.failures and self._sent_parts:
-            await self._unless_stopped(self._reconciler.abort_strays())
+    @abstractmethod
+    def _left(self, recalled: Recalled, resend: Collection[str]) -> Selection:
+        """Return the files that are to be sent."""
 
-    def _may_go_on(self) -> bool:
-        return not (self.doom or self.gave_up or self._stopped or self._recorder.trouble)
+    @abstractmethod
+    def _has_nothing_to_do(self, recalled: Recalled, left: Selection) -> bool:
+        """Tell, also in the row, that the run needs nothing; nothing is written then."""
 
-    async def _send_once(self, files: Sequence[LocalFile]) -> None:
-        row, state = self._row, self._state
-        uploads = {name: known_upload(upload) for name, upload in state.uploads.items()}
-        memory = Memory(uploads, state.planned.keys() - uploads.keys(), self._probe)
-        job = plan_job(row.bucket, row.prefix, row.run_path, files, self._settings, memory)
-        self._recorder.failures |= job.impossible
-        log.info(
-            "%s: sending %s of %s, %s, to %s:%s",
-            printable(row.run_id),
-            plural(len(job.items), "file"),
-            f"{self._found.regular_files:,}",
-            size_text(job.total_bytes),
-            row.bucket,
-            printable(row.prefix),
-        )
-        self._sent_parts |= bool(job.items) and is_multipart(job.items[0].size)  # the biggest is the first
-        self._recorder.begin(job)
-        sent = await self._coordinator.send(
-            job,
-            self._recorder.take,
-            self._recorder.refreshed,
-            some_succeeded=bool(state.log.files),
-            on_handed_out=self._on_handed_out,
-        )
-        self.doom, self.gave_up, self._stopped = sent.doom, sent.gave_up, sent.stopped
-        if not self.doom:
-            self._recorder.tell_refusals()
+    @abstractmethod
+    def _unsendable(self) -> dict[str, str]:
+        """Return what cannot be sent, and why."""
 
-    def _changed(self) -> list[LocalFile]:
-        """Look afresh at the files that changed; those that are gone stay failed."""
-        files = []
-        for name in sorted(self._recorder.changed):
-            try:
-                found = os.stat(os.path.join(self._row.run_path, name))
-            except OSError as error:
-                self._recorder.changed.discard(name)
-                self._recorder.fail(name, f"the file cannot be read: {error.strerror or error}")
-                continue
-            files.append(LocalFile(name, found.st_size, found.st_mtime_ns, found.st_ino))
-        return files
+    @abstractmethod
+    async def _send_all(self, left: Selection, probe: Collection[str]) -> None:
+        """Send; what fails is among the failures of the recorder."""
 
-    async def _verify_and_mend(self) -> None:
-        """Compare S3 with what is recorded; what differs is sent again once, and asked for once more."""
-        again, doubts = await self._unless_stopped(self._reconciler.differences())
-        for doubt in doubts:
-            log.error("%s; `verify --repair` sends it again", doubt)
-        if doubts:
-            self._row.detail = f"{plural(len(doubts), 'object')} recorded by s3_upload cannot be found so in S3"
-        if not again:
-            return
-        for file in again:
-            self._state.drop(file.name)
-        self._probe = ()
-        await self._send_once(again)
-        if not self._may_go_on():
-            self._recorder.failures.setdefault("", "stopped before it was verified")
-        if self._recorder.failures:
-            return
-        still = await self._unless_stopped(self._reconciler.still_wrong(again))
-        for name, why in still.items():
-            self._state.drop(name)
-            self._recorder.fail(name, f"in S3 it is not what was sent: {why}")
+    @abstractmethod
+    def _note_outcome(self) -> None:
+        """Write the outcome to disk."""
+
+    @abstractmethod
+    def _note_in_row(self) -> None:
+        """Tell the outcome in the row and in the log."""
 
     def _finish(self) -> None:
         """Write the outcome to disk and into the row."""
-        row, recorder, run_log = self._row, self._recorder, self._state.log
-        failures = {name: reason for name, reason in recorder.failures.items() if name}
-        # a failure to verify or to ask S3 has no file: the run is then not completed all the same
-        without_file = [""] if "" in recorder.failures else []
+        recorder, sender = self._recorder, self._sender
         try:
-            self._state.finish(chain(without_file, self._found.names()), failures, now_text())
+            self._note_outcome()
         except LogDirError as error:
             recorder.trouble = recorder.trouble or error
+        self.doom, self.gave_up = sender.doom, sender.gave_up
         if recorder.trouble is not None:
-            run_log.completed = False
+            self._state.log.completed = False
             self.gave_up = str(recorder.trouble)
-        row.uploaded_files = recorder.sent_files
-        row.failed_files = [(os.path.join(self._found.root, name), why) for name, why in failures.items()]
-        run_id = printable(row.run_id)
-        if run_log.completed:
-            row.state = "uploaded"
-            log.info("%s: uploaded", run_id)
-            return
-        row.state, row.reason = "partial", "failed_files" if row.failed_files else "partial"
-        row.detail = (
-            self.doom
-            or self.gave_up
-            or ("stopped before the end" if self._stopped else "")
-            or recorder.failures.get("", "")
-            or f"{plural(len(row.failed_files), 'file')} failed"
-        )
-        log.error("%s: partially uploaded, the next start goes on: %s", run_id, row.detail)
+        self._row.uploaded_files = recorder.sent_files
+        self._note_in_row()
+
+
+def _first(files: FileTable) -> frozenset[str]:
+    """Return the names of the files that describe the run."""
+    return frozenset(base for block in files.blocks() if not block.folder for base in block.bases if goes_first(base))

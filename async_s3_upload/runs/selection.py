@@ -23,6 +23,8 @@ Reason = Literal[
     "run_does_not_match",
     "instrument_does_not_match",
     "failed_on_instrument",
+    "in_progress",
+    "changed",
 ]
 """Stable codes; scripts read them from ``--json``."""
 
@@ -40,7 +42,7 @@ class Rules:
     ``sample_match``: whether ``all`` samples have to match ``sample_regex``, or ``any`` of them is enough.
     ``run_regex`` is searched in the run folder's name; ``instrument_ids`` are serial numbers, compared without regard
     to case, and where there are none any instrument will do. ``failed_runs``: runs that failed on the instrument go up,
-    too.
+    too. ``in_progress``: runs go up while they are written.
     """
 
     sample_regex: re.Pattern[str] | None
@@ -49,6 +51,7 @@ class Rules:
     run_regex: re.Pattern[str] | None = None
     instrument_ids: Collection[str] = ()
     failed_runs: bool = False
+    in_progress: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +77,8 @@ def decide(
     """
     if remembered == "uploaded":
         return Decision(False, "already_uploaded", "all its files are recorded as uploaded")
-    refusal = _name_refuses(run, rules) or _state_refuses(run, rules)
+    running = rules.in_progress and run.verdict.state == "running"
+    refusal = _name_refuses(run, rules) or (None if running else _state_refuses(run, rules))
     if refusal is not None:
         return refusal
     age_hours = (now - run.begun_at) / 3600
@@ -83,8 +87,12 @@ def decide(
         return Decision(False, "too_old", f"{age}, max_age is {rules.max_age_hours:g} h")
     if rules.sample_regex is not None:
         refusal = _samples_refuse(run, rules.sample_regex, rules.sample_match, read_samples)
+        if refusal is not None and running and refusal.reason == "no_sample_sheet":  # it may still come
+            return Decision(False, "not_complete", f"{run.verdict.detail}; {refusal.detail}")
         if refusal is not None:
             return refusal
+    if running:
+        return Decision(True, "in_progress", run.verdict.detail)
     if remembered == "partial":
         return Decision(True, "partial", "a part of it is uploaded already")
     return Decision(True, "new", run.verdict.detail)

@@ -139,7 +139,7 @@ def test_every_state_and_reason_has_a_line_and_is_in_the_document(state: State, 
 
 
 def test_states_and_reasons_are_the_stable_codes_that_scripts_read() -> None:
-    assert set(get_args(State)) == {"uploaded", "partial", "skipped", "would_upload", "would_resume"}
+    assert set(get_args(State)) == {"uploaded", "partial", "skipped", "would_upload", "would_resume", "in_progress"}
     assert set(get_args(Reason)) == {
         "new",
         "partial",
@@ -152,6 +152,8 @@ def test_states_and_reasons_are_the_stable_codes_that_scripts_read() -> None:
         "run_does_not_match",
         "instrument_does_not_match",
         "failed_on_instrument",
+        "in_progress",
+        "changed",
     }
 
 
