@@ -131,6 +131,9 @@ class Verifier:
         if target.exclude is None:
             row.notes.append("nothing is sent, as nobody knows what was left out of this run: give --config")
             return ""
+        if target.remembered.log is not None and target.remembered.log.in_progress:
+            row.notes.append("nothing is sent while the instrument writes it: that is done when the run is complete")
+            return ""
         if found.stock.folder_gone:
             row.notes.append("nothing can be sent without the run folder")
             return ""
