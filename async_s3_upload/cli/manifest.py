@@ -42,6 +42,9 @@ async def upload_manifest(
 
     An orderly stop of the coordinator is a failure too; so is a run that holds a file of such a name, as one of the
     two would be lost.
+
+    Raises:
+        UploadError: the command cannot go on, as ``Coordinator.send`` raises it.
     """
     names = manifest_names(run_log.run_id)
     for name in names:
