@@ -21,7 +21,7 @@ FUZZ ?=
 BENCH ?=
 
 # What must not be wrong is covered by branches: deciding, remembering, planning.
-COVERAGE := --cov=async_s3_upload.runs --cov=async_s3_upload.state --cov=async_s3_upload.transfer.plan \
+COVERAGE := --cov=async_s3_upload.runs --cov=async_s3_upload.state --cov=async_s3_upload.transfer.plan --cov=async_s3_upload.transfer.parts \
 	--cov-branch --cov-report=term --cov-fail-under=95
 
 .PHONY: demo test soak fuzz lint types imports check smoke bench-peers bench-scale install clean

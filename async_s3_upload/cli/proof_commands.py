@@ -14,7 +14,7 @@ from async_s3_upload.text import one_line
 
 if TYPE_CHECKING:
     from async_s3_upload.cli.session import Resources
-    from async_s3_upload.cli.verify_report import VerifyReport
+    from async_s3_upload.cli.verify.report import VerifyReport
     from async_s3_upload.config import Config
 
 
@@ -84,9 +84,9 @@ def verify(
 ) -> None:
     """Compare what S3 holds with what was sent, and tell what is missing, different or extra."""
     from async_s3_upload.cli.upload import checked_destination
-    from async_s3_upload.cli.verify import VerifyRequest, run_verify
-    from async_s3_upload.cli.verify_choice import Choice, check_alone
-    from async_s3_upload.cli.verify_manifest import ManifestRequest, run_verify_manifest
+    from async_s3_upload.cli.verify.by_manifest import ManifestRequest, run_verify_manifest
+    from async_s3_upload.cli.verify.choice import Choice, check_alone
+    from async_s3_upload.cli.verify.command import VerifyRequest, run_verify
     from async_s3_upload.config import read_config
 
     if manifest is not None:

@@ -10,10 +10,10 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from async_s3_upload.cli.report import RunRow
 from async_s3_upload.cli.sequel import Sequel
 from async_s3_upload.cli.signals import Interruption
-from async_s3_upload.cli.uploading import RunTask, Uploader
+from async_s3_upload.delivery.row import RunRow
+from async_s3_upload.delivery.uploading import RunTask, Uploader
 from async_s3_upload.errors import AwsAccessError, Interrupted, UploadError
 from async_s3_upload.notify import slack
 from async_s3_upload.state.run_logs import RunLogs

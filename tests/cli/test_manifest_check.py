@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from async_s3_upload.cli.manifest_check import ManifestCheck
-from async_s3_upload.cli.verify_report import VerifiedRun
+from async_s3_upload.cli.verify.manifest_check import ManifestCheck
+from async_s3_upload.cli.verify.report import VerifiedRun
 from async_s3_upload.state.manifest_reading import Manifest
 from async_s3_upload.state.records import FileRecord
 from async_s3_upload.transfer import checksum

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from async_s3_upload.cli.manifest import upload_manifest
+from async_s3_upload.delivery.manifest import upload_manifest
 from async_s3_upload.state.run_log import FileRecord, RunLog, read_run_log
 from async_s3_upload.transfer.coordinator import Coordinator
 from async_s3_upload.transfer.messages import AwsAccess, Limits, ObjectSettings, WorkerSettings

@@ -8,7 +8,8 @@ from typing import Any, get_args
 
 import pytest
 
-from async_s3_upload.cli.report import Report, RunRow, State
+from async_s3_upload.cli.report import Report
+from async_s3_upload.delivery.row import RunRow, State
 from async_s3_upload.runs.instrument import Instrument
 from async_s3_upload.runs.selection import Reason
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from async_s3_upload.cli.upload import compiled, run_folder_path
-from async_s3_upload.cli.verify_targets import (
+from async_s3_upload.cli.verify.targets import (
     DAY_S,
     NoTarget,
     Target,

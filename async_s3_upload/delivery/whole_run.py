@@ -9,11 +9,11 @@ from collections.abc import Collection, Sequence
 from itertools import chain
 from typing import TypeVar
 
-from async_s3_upload.cli.manifest import upload_manifest
-from async_s3_upload.cli.recording import now_text
-from async_s3_upload.cli.remaining import left_to_send
-from async_s3_upload.cli.run_upload import RunUpload
-from async_s3_upload.cli.sending import ROUNDS
+from async_s3_upload.delivery.manifest import upload_manifest
+from async_s3_upload.delivery.recording import now_text
+from async_s3_upload.delivery.remaining import left_to_send
+from async_s3_upload.delivery.run_upload import RunUpload
+from async_s3_upload.delivery.sending import ROUNDS
 from async_s3_upload.runs.file_table import FileTable, LocalFile, Selection
 from async_s3_upload.runs.scan import scan
 from async_s3_upload.state.run_state import Recalled

@@ -7,7 +7,7 @@ import re
 from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator
 from typing import TypeVar
 
-from async_s3_upload.cli.verify_report import Finding, VerifiedRun
+from async_s3_upload.cli.verify.report import Finding, VerifiedRun
 from async_s3_upload.state.manifest_reading import Manifest
 from async_s3_upload.state.records import split_name
 from async_s3_upload.text import plural

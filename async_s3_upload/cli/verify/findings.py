@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Iterable
 
-from async_s3_upload.cli.verify_report import Finding, VerifiedRun
-from async_s3_upload.cli.verify_stock import Stock
+from async_s3_upload.cli.verify.report import Finding, VerifiedRun
+from async_s3_upload.cli.verify.stock import Stock
 from async_s3_upload.state.manifest import manifest_names
 from async_s3_upload.transfer.inspect import compare_with_s3
 from async_s3_upload.transfer.messages import FileDone, FileOutcome

@@ -16,7 +16,8 @@ from async_s3_upload.state.run_log_lines import Folders
 from async_s3_upload.text import printable
 from async_s3_upload.transfer.coordinator import Coordinator
 from async_s3_upload.transfer.messages import FileDone, FileFailed, ObjectSettings, TransferEvent
-from async_s3_upload.transfer.plan import Memory, is_multipart, plan_job
+from async_s3_upload.transfer.parts import is_multipart
+from async_s3_upload.transfer.plan import Memory, plan_job
 
 ARCHIVES = ("GLACIER", "DEEP_ARCHIVE")
 """What lies in these classes cannot be read at once, which is what a manifest is for."""

@@ -9,12 +9,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from async_s3_upload.cli.logs import console_log
-from async_s3_upload.cli.manifest_check import ManifestCheck
-from async_s3_upload.cli.manifest_source import ManifestSource, manifest_source
 from async_s3_upload.cli.session import access_for, control_store, require_buckets, trouble_code
 from async_s3_upload.cli.signals import Interruption
-from async_s3_upload.cli.verify_report import Level, VerifiedRun, VerifyReport
-from async_s3_upload.cli.verifying import STOPPED
+from async_s3_upload.cli.verify.manifest_check import ManifestCheck
+from async_s3_upload.cli.verify.manifest_source import ManifestSource, manifest_source
+from async_s3_upload.cli.verify.report import Level, VerifiedRun, VerifyReport
+from async_s3_upload.cli.verify.verifier import STOPPED
 from async_s3_upload.destination import check_bucket_name
 from async_s3_upload.errors import ManifestError, UploadError, UsageError
 from async_s3_upload.state.manifest import manifest_names

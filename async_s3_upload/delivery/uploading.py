@@ -10,11 +10,11 @@ from collections.abc import Callable, Collection, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from async_s3_upload.cli.remaining import left_to_send
-from async_s3_upload.cli.report import RunRow
-from async_s3_upload.cli.run_upload import RunUpload
-from async_s3_upload.cli.running_run import RunningRun
-from async_s3_upload.cli.whole_run import WholeRun
+from async_s3_upload.delivery.remaining import left_to_send
+from async_s3_upload.delivery.row import RunRow
+from async_s3_upload.delivery.run_upload import RunUpload
+from async_s3_upload.delivery.running_run import RunningRun
+from async_s3_upload.delivery.whole_run import WholeRun
 from async_s3_upload.errors import LogDirError
 from async_s3_upload.runs.instrument import Instrument
 from async_s3_upload.runs.order import Markers
