@@ -11,7 +11,7 @@ from async_s3_upload.demo.run_documents import sample_sheet
 from async_s3_upload.demo.run_folder import INTEROP
 
 _CALLS = "Data/Intensities/BaseCalls"
-_SHARES = (("calls", 0.93), ("interop", 0.03), ("filters", 0.02), ("locations", 0.01), ("logs", 0.01))
+_SHARES = (("calls", 0.955), ("interop", 0.01), ("filters", 0.02), ("locations", 0.01), ("logs", 0.005))
 _REWRITES = 20
 """An InterOp file that is written anew rather than appended to is so at most so often, however many cycles."""
 _FILTER_CYCLE = 25
