@@ -27,6 +27,7 @@ from async_s3_upload.config_values import (
     user_metadata,
     window_rate,
     window_times,
+    zero_is_none,
 )
 from async_s3_upload.destination import check_bucket_name, check_remote_path
 from async_s3_upload.errors import ConfigError
@@ -34,6 +35,7 @@ from async_s3_upload.timetable import Timetable, timetable_of
 
 DEFAULT_LOG_DIR = "/var/log/s3_upload"
 DEFAULT_MAX_AGE_HOURS = 72.0
+DEFAULT_MIN_FILE_AGE_S = 300.0
 KIB = 1024
 MIB = 1024 * KIB
 LEAST_MEMORY = 16 * MIB
@@ -103,6 +105,10 @@ class MonitorSection(ObjectProperties):
     """All samples of the sample sheet must match it (``re.search``), else the run is left."""
     exclude_patterns: Annotated[list[Regex], BeforeValidator(none_is_empty)] = []
     """Files whose full path one of these matches (``re.search``) are left out."""
+    upload_in_progress: bool = False
+    """Upload files of running runs, too, once they have been still for ``min_file_age``."""
+    min_file_age: Annotated[float, Field(gt=0, allow_inf_nan=False)] = DEFAULT_MIN_FILE_AGE_S
+    """Seconds since the mtime of a running run's file before it may go up."""
 
 
 class Config(ObjectProperties):
@@ -139,6 +145,14 @@ class Config(ObjectProperties):
     """Bytes per second that a request must reach before it counts as stalled and is tried again."""
     give_up_after_minutes: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 10.0
     """Stop for this time (exit 3) when nothing at all succeeded for so long."""
+    max_minutes_per_tick: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 15.0
+    """Minutes after which one ``monitor`` begins nothing more of running runs."""
+    stalled_after: Annotated[
+        Annotated[float, Field(ge=0, allow_inf_nan=False)] | None, AfterValidator(zero_is_none)
+    ] = 24.0
+    """Hours without a new file after which a running run is reported as stalled; None (also given as 0): never."""
+    rescan_completed_hours: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 24.0
+    """Hours since a run was completed in which new and changed files of it still go up; 0: never."""
     max_bandwidth: Annotated[float | None, BeforeValidator(most_rate)] = None
     """Most bytes a second of all workers together, at times that no window of ``bandwidth_timetable`` covers."""
     bandwidth_timetable: Annotated[

@@ -68,7 +68,8 @@ def sentence(details: ErrorDetails, known: Known) -> str:
     elif kind in _WANTED:
         text = f"{_WANTED[kind]}, not {json_type(details['input'])}"
     elif kind == "greater_than_equal":
-        text = f"must be at least {context['ge']}"
+        least = context["ge"]
+        text = f"must be at least {f'{least:g}' if isinstance(least, float) else least}"
     elif kind == "less_than_equal":
         text = f"must be at most {context['le']}"
     elif kind == "greater_than":

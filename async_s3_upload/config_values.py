@@ -56,6 +56,11 @@ def none_is_empty(value: object) -> object:
     return [] if value is None else value
 
 
+def zero_is_none(value: float | None) -> float | None:
+    """Take 0 as never, like null."""
+    return value or None
+
+
 def _webhook(url: str) -> str:
     # the value is a secret: it is never part of the message
     if not re.match(r"https?://[^/\s]+", url) or any(c.isspace() for c in url):

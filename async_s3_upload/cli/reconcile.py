@@ -28,13 +28,16 @@ log = logging.getLogger(__name__)
 class Reconciler:
     """Asks S3 about one run. Every method may raise StoreError where S3 cannot be asked."""
 
+    found: Scan
+    """What the run folder held when it was last looked through."""
+
     def __init__(self, control: ObjectStore, bucket: str, prefix: str, state: RunState, found: Scan) -> None:
         """Take ``prefix`` as the start of the run's keys, without a slash at its end."""
         self._control = control
         self._bucket = bucket
         self._prefix = prefix
         self._state = state
-        self._found = found
+        self.found = found
 
     def _key(self, name: str) -> str:
         return key_for(self._prefix, name)
@@ -100,24 +103,24 @@ class Reconciler:
         try:
             found = await list_open_uploads(self._control, self._bucket, self._prefix + "/")
             begun = {upload.key for upload in found}
-            keys = {key for name in self._found.files.names() if (key := self._key(name)) in begun} if begun else set()
+            keys = {key for name in self.found.files.names() if (key := self._key(name)) in begun} if begun else set()
             strays = [(upload.key, upload.upload_id) for upload in found if upload.key in keys]
             await abort_uploads(self._control, self._bucket, strays, lambda _key, _upload_id: None)
         except StoreError as error:
             log.warning("%s: uploads left behind cannot be looked for: %s", printable(self._prefix), error)
 
-    async def differences(self) -> tuple[list[LocalFile], list[str]]:
-        """Compare what S3 lists with what is recorded of each file.
+    async def differences(self, unsent: Collection[str] = ()) -> tuple[list[LocalFile], list[str]]:
+        """Compare what S3 lists with what is recorded of each file; those named in ``unsent`` are not yet.
 
         Returns the files that have to be sent again, and sentences about objects that the replaced tool
         recorded and that S3 does not show so: it read each object back when it sent it, so its records are
         honoured, unless the object's size is not the file's.
         """
         records = self._state.log.files
-        expected = _AsRecorded(self._prefix + "/", self._found.files, as_records(records))
+        expected = _AsRecorded(self._prefix + "/", self.found.files, as_records(records), unsent)
         wrong = await compare_with_s3(self._control, self._bucket, self._prefix + "/", expected)
         reasons = _reasons(wrong)
-        files = {key: file for file in self._found.files if (key := self._key(file.name)) in reasons} if reasons else {}
+        files = {key: file for file in self.found.files if (key := self._key(file.name)) in reasons} if reasons else {}
         if not wrong:
             log.info("%s: verified, %s as sent", printable(self._prefix), plural(len(expected), "object"))
         again, doubts = [], []
@@ -140,8 +143,9 @@ class Reconciler:
 class _AsRecorded(Mapping[str, Expected]):
     """What S3 should have of the files of a run, by key, made when it is asked for."""
 
-    def __init__(self, prefix: str, files: FileTable, records: Records) -> None:
+    def __init__(self, prefix: str, files: FileTable, records: Records, unsent: Collection[str]) -> None:
         self._prefix = prefix
+        self._unsent = unsent
         self._files = files
         self._records = records
         self._sizes: dict[str, int] = {}
@@ -149,6 +153,8 @@ class _AsRecorded(Mapping[str, Expected]):
         for block in files.blocks():
             recorded = records.folder(block.folder)
             for base, size in zip(block.bases, block.sizes, strict=True):
+                if base not in recorded and block.folder + base in unsent:
+                    continue
                 if packed_state(recorded[base])[0] is None:
                     self._sizes[block.folder + base] = size
 
@@ -159,10 +165,11 @@ class _AsRecorded(Mapping[str, Expected]):
 
     def __iter__(self) -> Iterator[str]:
         for name in self._files.names():
-            yield self._prefix + name
+            if not (self._unsent and name in self._unsent):
+                yield self._prefix + name
 
     def __len__(self) -> int:
-        return len(self._files)
+        return len(self._files) - len(self._unsent)
 
 
 def _expected(record: FileRecord, file: LocalFile) -> Expected:

@@ -10,7 +10,6 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
-from itertools import takewhile
 
 from async_s3_upload.errors import LogDirError
 from async_s3_upload.state.journal import OpenUpload, PartRecord
@@ -91,8 +90,7 @@ class Recorder:
     def begin(self, job: Job) -> None:
         """Expect the events of ``job``; the uploads it may begin are in the journal before it starts."""
         self._job = job
-        in_parts = takewhile(lambda item: is_multipart(item.size), job.items)  # the biggest come first
-        planned = {job.names[item.number]: item.key for item in in_parts if item.known is None}
+        planned = {job.names[item.number]: item.key for item in job.in_parts() if item.known is None}
         self.state.plan(planned)
         self.state.flush()
         if planned:  # also a machine that loses its power must not forget what it was about to begin

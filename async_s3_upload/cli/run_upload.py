@@ -1,4 +1,4 @@
-"""Uploads one run: scan, compare with what is remembered, send, send again what changed, verify, remember."""
+"""Uploads one run: scan, compare with what is remembered, send, verify, send the markers, remember."""
 
 from __future__ import annotations
 
@@ -12,25 +12,23 @@ from itertools import chain
 from typing import Any, TypeVar
 
 from async_s3_upload.cli.reconcile import Reconciler
-from async_s3_upload.cli.recording import Recorder, known_upload, now_text
+from async_s3_upload.cli.recording import Recorder, now_text
 from async_s3_upload.cli.remaining import left_to_send
 from async_s3_upload.cli.report import RunRow
+from async_s3_upload.cli.sending import ROUNDS, Sender
 from async_s3_upload.errors import LogDirError
-from async_s3_upload.runs.file_table import LocalFile
+from async_s3_upload.runs.file_table import FileTable, LocalFile, Selection
+from async_s3_upload.runs.order import Markers, goes_first
 from async_s3_upload.runs.scan import Scan, scan
 from async_s3_upload.state.run_logs import Identity, Remembered
 from async_s3_upload.state.run_state import RunState, recall
 from async_s3_upload.text import duration_text, plural, printable, size_text
 from async_s3_upload.transfer.coordinator import Coordinator
 from async_s3_upload.transfer.messages import ObjectSettings
-from async_s3_upload.transfer.plan import Memory, is_multipart, plan_job
 from async_s3_upload.transfer.store import ObjectStore, StoreError
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
-
-ROUNDS = 3
-"""A file that changes while it is sent is planned anew at the end of the run, so many times in all."""
 
 
 class _StoppedError(Exception):
@@ -46,6 +44,7 @@ class RunUpload:
         control: ObjectStore,
         settings: ObjectSettings,
         row: RunRow,
+        markers: Markers,
         *,
         verify: bool,
         on_handed_out: Callable[[], None] | None = None,
@@ -56,16 +55,17 @@ class RunUpload:
         self._control = control
         self._settings = settings
         self._row = row
+        self._markers = markers
         self._verify = verify
+        self._exclude: Sequence[re.Pattern[str]] = ()
         self._state: RunState
         self._recorder: Recorder
         self._reconciler: Reconciler
+        self._sender: Sender
         self._found: Scan
-        self._probe: Collection[str] = ()
+        self._stopped = False
         self.doom: str | None = None
         self.gave_up: str | None = None
-        self._stopped = False
-        self._sent_parts = False
 
     async def upload(
         self,
@@ -84,6 +84,7 @@ class RunUpload:
             UploadError: the command cannot go on.
         """
         row = self._row
+        self._exclude = exclude
         try:
             self._found = await asyncio.to_thread(scan, identity.run_path, exclude)
         except OSError as error:
@@ -95,7 +96,6 @@ class RunUpload:
         row.files, row.bytes = self._found.regular_files, self._found.total_bytes
         recalled = recall(identity, remembered)
         left = left_to_send(self._found, recalled.log, resend)
-        self._probe = probe
         if recalled.log.completed and not left and not self._found.unsendable:
             row.state, row.reason, row.detail = "skipped", "already_uploaded", "nothing is new or changed"
             log.info("%s: %s", printable(row.run_id), row.detail)
@@ -109,11 +109,13 @@ class RunUpload:
         self._state.log.exclude_patterns = [pattern.pattern for pattern in exclude]
         self._reconciler = Reconciler(self._control, row.bucket, row.prefix, self._state, self._found)
         self._recorder = Recorder(self._state, {item.name: item.reason for item in self._found.unsendable})
+        self._sender = Sender(self._coordinator, self._recorder, row, self._settings, self._on_handed_out)
+        self._sender.first = _first(self._found.files)
         try:
             if recalled.uncertain:
-                self._probe = await self._unless_stopped(self._reconciler.may_be_there(left))
+                probe = await self._unless_stopped(self._reconciler.may_be_there(left))
             await self._unless_stopped(self._reconciler.abort_leftovers(left))
-            await self._send(left)
+            await self._send(left, probe)
         except StoreError as error:
             self._recorder.failures.setdefault("", f"S3 could not be asked what it holds: {error}")
             log.error("%s: %s", printable(row.run_id), error)
@@ -153,22 +155,11 @@ class RunUpload:
                 printable(rival),
             )
 
-    async def _send(self, left: Sequence[LocalFile]) -> None:
+    async def _send(self, left: Selection, probe: Collection[str]) -> None:
         began = time.monotonic()
         recorder = self._recorder
         async with recorder.writing(self._coordinator.stop):
-            again: Sequence[LocalFile] = left
-            for round_number in range(ROUNDS):
-                await self._send_once(again)
-                again = self._changed() if self._may_go_on() else []
-                if not again:
-                    break
-                if round_number < ROUNDS - 1:
-                    log.warning("%s changed meanwhile and are sent again", plural(len(again), "file"))
-            for name in recorder.changed:
-                recorder.fail(name, f"keeps changing: {recorder.failures[name]}")
-            if not recorder.failures:
-                await self._end()
+            await self._send_all(left, probe)
         seconds = max(time.monotonic() - began, 1e-9)
         log.info(
             "%s: sent %s in %s (%s/s)",
@@ -178,63 +169,65 @@ class RunUpload:
             size_text(recorder.sent_bytes / seconds),
         )
 
-    async def _end(self) -> None:
-        """Everything is recorded: verify, and look for uploads that a lost answer left behind."""
-        if not self._may_go_on():
-            self._recorder.failures[""] = "stopped before it was verified"
-            return
-        if self._verify:
-            await self._verify_and_mend()
-        if self._may_go_on() and not self._recorder.failures and self._sent_parts:
+    async def _send_all(self, left: Selection, probe: Collection[str]) -> None:
+        """Send data, then markers: when these appear, nothing of the run may be missing, or be newer on the disk."""
+        failures = self._recorder.failures
+        for round_number in range(ROUNDS):
+            data, markers = self._parted(left)
+            await self._sender.send(data, () if round_number else probe, urgent=bool(round_number))
+            if not failures:
+                await self._prove([file.name for file in markers])
+            if failures or not markers:
+                break
+            left = await self._look_again()
+            if failures:
+                break
+            if not self._parted(left)[0]:
+                await self._send_markers(left, probe)
+                break
+        else:
+            failures[""] = "its files are still being written although its marker is there: the marker waits"
+            log.error("%s: %s", printable(self._row.run_id), failures[""])
+        if self._sender.may_go_on() and not failures and self._sender.sent_parts:
             await self._unless_stopped(self._reconciler.abort_strays())
 
-    def _may_go_on(self) -> bool:
-        return not (self.doom or self.gave_up or self._stopped or self._recorder.trouble)
+    def _parted(self, left: Selection) -> tuple[Selection, Selection]:
+        """Return data and markers."""
+        return left.parted(frozenset(self._markers.rows(self._found.files)))
 
-    async def _send_once(self, files: Sequence[LocalFile]) -> None:
-        row, state = self._row, self._state
-        uploads = {name: known_upload(upload) for name, upload in state.uploads.items()}
-        memory = Memory(uploads, state.planned.keys() - uploads.keys(), self._probe)
-        job = plan_job(row.bucket, row.prefix, row.run_path, files, self._settings, memory)
-        self._recorder.failures |= job.impossible
-        log.info(
-            "%s: sending %s of %s, %s, to %s:%s",
-            printable(row.run_id),
-            plural(len(job.items), "file"),
-            f"{self._found.regular_files:,}",
-            size_text(job.total_bytes),
-            row.bucket,
-            printable(row.prefix),
-        )
-        self._sent_parts |= bool(job.items) and is_multipart(job.items[0].size)  # the biggest is the first
-        self._recorder.begin(job)
-        sent = await self._coordinator.send(
-            job,
-            self._recorder.take,
-            self._recorder.refreshed,
-            some_succeeded=bool(state.log.files),
-            on_handed_out=self._on_handed_out,
-        )
-        self.doom, self.gave_up, self._stopped = sent.doom, sent.gave_up, sent.stopped
-        if not self.doom:
-            self._recorder.tell_refusals()
+    async def _prove(self, unsent: Collection[str]) -> None:
+        """All but the markers named in ``unsent`` is recorded: see that S3 has it so."""
+        if not self._sender.may_go_on():
+            self._recorder.failures[""] = "stopped before it was verified"
+        elif self._verify:
+            await self._verify_and_mend(unsent)
 
-    def _changed(self) -> list[LocalFile]:
-        """Look afresh at the files that changed; those that are gone stay failed."""
-        files = []
-        for name in sorted(self._recorder.changed):
-            try:
-                found = os.stat(os.path.join(self._row.run_path, name))
-            except OSError as error:
-                self._recorder.changed.discard(name)
-                self._recorder.fail(name, f"the file cannot be read: {error.strerror or error}")
-                continue
-            files.append(LocalFile(name, found.st_size, found.st_mtime_ns, found.st_ino))
-        return files
+    async def _look_again(self) -> Selection:
+        """Look through the folder once more: what is written late has to be in S3 before the marker."""
+        row, root = self._row, self._found.root
+        try:
+            self._found = await self._unless_stopped(asyncio.to_thread(scan, root, self._exclude))
+        except OSError as error:
+            self._recorder.fail("", f"the folder cannot be listed: {error.strerror or error}")
+            return Selection(FileTable(), ())
+        self._reconciler.found = self._found
+        for item in self._found.unsendable:
+            self._recorder.fail(item.name, item.reason)
+        row.files, row.bytes = self._found.regular_files, self._found.total_bytes
+        self._state.log.total_local_files = self._found.regular_files
+        return left_to_send(self._found, self._state.log)
 
-    async def _verify_and_mend(self) -> None:
+    async def _send_markers(self, left: Sequence[LocalFile], probe: Collection[str]) -> None:
+        """Send the markers, the last word of the run after the others."""
+        for group in self._markers.in_turn(left):
+            await self._sender.send(group, probe, urgent=True)
+            if self._recorder.failures or not self._sender.may_go_on():
+                return
+            log.info("%s: sent %s", printable(self._row.run_id), ", ".join(printable(file.name) for file in group))
+
+    async def _verify_and_mend(self, unsent: Collection[str]) -> None:
         """Compare S3 with what is recorded; what differs is sent again once, and asked for once more."""
-        again, doubts = await self._unless_stopped(self._reconciler.differences())
+        again, doubts = await self._unless_stopped(self._reconciler.differences(unsent))
         for doubt in doubts:
             log.error("%s; `verify --repair` sends it again", doubt)
         if doubts:
@@ -243,9 +236,8 @@ class RunUpload:
             return
         for file in again:
             self._state.drop(file.name)
-        self._probe = ()
-        await self._send_once(again)
-        if not self._may_go_on():
+        await self._sender.send_once(again, urgent=True)
+        if not self._sender.may_go_on():
             self._recorder.failures.setdefault("", "stopped before it was verified")
         if self._recorder.failures:
             return
@@ -256,7 +248,7 @@ class RunUpload:
 
     def _finish(self) -> None:
         """Write the outcome to disk and into the row."""
-        row, recorder, run_log = self._row, self._recorder, self._state.log
+        row, recorder, run_log, sender = self._row, self._recorder, self._state.log, self._sender
         failures = {name: reason for name, reason in recorder.failures.items() if name}
         # a failure to verify or to ask S3 has no file: the run is then not completed all the same
         without_file = [""] if "" in recorder.failures else []
@@ -264,6 +256,7 @@ class RunUpload:
             self._state.finish(chain(without_file, self._found.names()), failures, now_text())
         except LogDirError as error:
             recorder.trouble = recorder.trouble or error
+        self.doom, self.gave_up = sender.doom, sender.gave_up
         if recorder.trouble is not None:
             run_log.completed = False
             self.gave_up = str(recorder.trouble)
@@ -278,8 +271,13 @@ class RunUpload:
         row.detail = (
             self.doom
             or self.gave_up
-            or ("stopped before the end" if self._stopped else "")
+            or ("stopped before the end" if self._stopped or sender.stopped else "")
             or recorder.failures.get("", "")
             or f"{plural(len(row.failed_files), 'file')} failed"
         )
         log.error("%s: partially uploaded, the next start goes on: %s", run_id, row.detail)
+
+
+def _first(files: FileTable) -> frozenset[str]:
+    """Return the names of the files that describe the run."""
+    return frozenset(base for block in files.blocks() if not block.folder for base in block.bases if goes_first(base))

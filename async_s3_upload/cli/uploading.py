@@ -14,6 +14,7 @@ from async_s3_upload.cli.remaining import left_to_send
 from async_s3_upload.cli.report import RunRow
 from async_s3_upload.cli.run_upload import RunUpload
 from async_s3_upload.errors import LogDirError
+from async_s3_upload.runs.order import Markers
 from async_s3_upload.runs.scan import scan
 from async_s3_upload.runs.selection import Reason
 from async_s3_upload.state.lock import AlreadyRunning, exclusive
@@ -37,6 +38,8 @@ class RunTask:
     reason: Reason
     detail: str = ""
     settings: ObjectSettings = DEFAULTS
+    markers: Sequence[str] = ()
+    """Patterns of files that end the run, beside those that instruments write."""
 
     @property
     def prefix(self) -> str:
@@ -119,6 +122,7 @@ class Uploader:
                     self._control,
                     task.settings,
                     row,
+                    Markers(task.markers),
                     verify=self._verify,
                     on_handed_out=on_handed_out,
                 )

@@ -8,8 +8,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import aiohttp
+
+from async_s3_upload.text import one_line, plural
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +41,41 @@ def aws_trouble_text(problem: str) -> str:
 def folder_trouble_text(problems: Sequence[str]) -> str:
     """Return the message for monitored folders that cannot be looked at, and run logs that cannot be read."""
     return ":warning:  *S3 Upload*: Not everything could be looked at" + _lines(problems)
+
+
+@dataclass(frozen=True, slots=True)
+class FailedRun:
+    """A run that failed on the instrument, and what the instrument says of it."""
+
+    name: str
+    says: str
+
+
+@dataclass(frozen=True, slots=True)
+class StalledRun:
+    """A run without a new file for ``still_s`` seconds; ``awaited`` is the file that would end it."""
+
+    name: str
+    still_s: float
+    awaited: str
+
+
+def instrument_failure_text(runs: Sequence[FailedRun]) -> str:
+    """Return the message for runs that failed or were aborted on the instrument."""
+    lines = _lines([one_line(f"{run.name}: {run.says}") for run in runs])
+    return f":x:  *S3 Upload*: {plural(len(runs), 'run')} failed on the instrument{lines}"
+
+
+def stalled_text(runs: Sequence[StalledRun]) -> str:
+    """Return the message for runs that do not go on."""
+    lines = _lines(
+        [one_line(f"{run.name}: no new file for {_hours(run.still_s)}, still without {run.awaited}") for run in runs]
+    )
+    return f":warning:  *S3 Upload*: {plural(len(runs), 'run')} stalled{lines}"
+
+
+def _hours(seconds: float) -> str:
+    return f"{seconds / 3600:,.0f} h" if seconds >= 3600 else f"{seconds / 60:.0f} min"
 
 
 def _runs(runs: Sequence[str]) -> str:

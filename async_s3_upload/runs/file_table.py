@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import overload
 
@@ -130,6 +130,15 @@ class Selection(Sequence[LocalFile]):
     def __init__(self, table: FileTable, rows: Iterable[int]) -> None:
         self._table = table
         self._rows = array("I", rows)
+
+    def parted(self, rows: Collection[int]) -> tuple[Selection, Selection]:
+        """Return the files whose row in the table is not one of ``rows``, and those whose is, in their order."""
+        if not rows:
+            return self, Selection(self._table, ())
+        return (
+            Selection(self._table, (row for row in self._rows if row not in rows)),
+            Selection(self._table, (row for row in self._rows if row in rows)),
+        )
 
     def __len__(self) -> int:
         return len(self._rows)

@@ -106,10 +106,12 @@ class Coordinator:
         *,
         some_succeeded: bool = False,
         on_handed_out: Callable[[], None] | None = None,
+        urgent: bool = False,
     ) -> Sent:
         """Send the files of ``job``; each is reported once through ``on_event``, unless it ends before.
 
-        It may be called again while an earlier job is under way, whose files come first. ``refresh`` gives the item
+        It may be called again while an earlier job is under way, whose files come first unless this one is ``urgent``:
+        the end of a run that was begun before. ``refresh`` gives the item
         anew for a file that has to be sent again because its worker died. ``on_handed_out`` is called once
         when workers have all files, and one of the run was accepted.
 
@@ -123,7 +125,7 @@ class Coordinator:
         active.workers = worker_count(active.left, job.total_bytes, self._cores)
         self._next_base += active.left
         self._succeeded_at = time.monotonic()
-        self._dealer.jobs.append(active)
+        self._dealer.jobs.insert(0 if urgent else len(self._dealer.jobs), active)
         if self._runner is None or self._runner.done():
             self._runner = asyncio.create_task(self._run())
         self._pool.wake()

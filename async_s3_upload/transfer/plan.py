@@ -137,7 +137,9 @@ NOTHING = Memory()
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """The files of one run to one destination, biggest first. ``impossible`` maps names to reasons.
+    """The files of one run to one destination: the ``ahead`` ones, then biggest first.
+
+    ``impossible`` maps names to reasons.
 
     ``items`` and ``names`` make what they are asked for at that moment: a job of a million files is small until all
     of its items are wanted at once.
@@ -150,10 +152,25 @@ class Job:
     impossible: dict[str, str]
     total_bytes: int = 0
     """Sum of the sizes of ``items``."""
+    ahead: int = 0
+    """So many items come first whatever their size."""
+
+    def in_parts(self) -> Iterator[FileItem]:
+        """Yield the items that are multipart uploads, without making the others."""
+        for number in range(min(self.ahead, len(self.items))):
+            if is_multipart((item := self.items[number]).size):
+                yield item
+        for number in range(self.ahead, len(self.items)):
+            if not is_multipart((item := self.items[number]).size):
+                return
+            yield item
 
 
 class Planned(Sequence[FileItem]):
-    """The items of a job, biggest first, equal sizes by name; four bytes each, made when they are asked for."""
+    """The items of a job, made when they are asked for; four bytes each.
+
+    Those named in ``first`` come first, then the biggest; equal sizes by name.
+    """
 
     def __init__(
         self,
@@ -162,6 +179,7 @@ class Planned(Sequence[FileItem]):
         files: Sequence[PlannedFile],
         memory: Memory,
         compare: Mapping[str, int] | None = None,
+        first: Collection[str] = (),
     ) -> None:
         """Only compare where ``compare`` is given: the remembered part sizes by name."""
         self._prefix = prefix
@@ -171,9 +189,10 @@ class Planned(Sequence[FileItem]):
         self._compare = compare
         self.impossible: dict[str, str] = {}
         self.total_bytes = 0
-        self._order = array("I", self._sorted())
+        self.ahead = 0
+        self._order = array("I", self._sorted(first))
 
-    def _sorted(self) -> list[int]:
+    def _sorted(self, first: Collection[str]) -> list[int]:
         names: list[str] = []
         sizes, rows = array("Q"), []
         for row, file in enumerate(self._files):
@@ -187,9 +206,13 @@ class Planned(Sequence[FileItem]):
             else:
                 rows.append(row)
                 self.total_bytes += file.size
+        ahead = {row for row in rows if names[row] in first} if first else set()
         rows.sort(key=names.__getitem__)
         del names  # the largest of all that is needed here
         rows.sort(key=sizes.__getitem__, reverse=True)  # stable: equal sizes stay in the order of their names
+        if ahead:
+            self.ahead = len(ahead)
+            rows.sort(key=lambda row: row not in ahead)
         return rows
 
     def file(self, number: int) -> PlannedFile:
@@ -246,12 +269,13 @@ def plan_job(
     files: Iterable[PlannedFile],
     settings: ObjectSettings = DEFAULTS,
     memory: Memory = NOTHING,
+    first: Collection[str] = (),
 ) -> Job:
-    """Plan the files of the run folder ``root``, biggest first, equal sizes by name.
+    """Plan the files of the run folder ``root``: those named in ``first``, then the biggest, equal sizes by name.
 
     ``items[i].number == i`` and ``names[i]`` is that file's name. ``files`` are kept, and must not change.
     """
-    return _planned(bucket, settings, Planned(prefix, root, _sequence(files), memory))
+    return _planned(bucket, settings, Planned(prefix, root, _sequence(files), memory, first=first))
 
 
 def compare_job(
@@ -262,7 +286,7 @@ def compare_job(
 
 
 def _planned(bucket: str, settings: ObjectSettings, items: Planned) -> Job:
-    return Job(bucket, settings, items, PlannedNames(items), items.impossible, items.total_bytes)
+    return Job(bucket, settings, items, PlannedNames(items), items.impossible, items.total_bytes, items.ahead)
 
 
 def _sequence(files: Iterable[PlannedFile]) -> Sequence[PlannedFile]:

@@ -7,6 +7,9 @@ from tests.support.proxy import Answer, Rule, on
 from .lab import RUN_FILES, Lab, failure, files_below, keys_put, make_old, operations, success, tree
 
 REFUSED = "RunParameters.xml"
+MARKERS = ["RTAComplete.txt", "CopyComplete.txt"]
+"""What waits while anything else of the run is not in S3, in the order in which it is sent."""
+HELD_BACK = f"({REFUSED}|{'|'.join(MARKERS)})$"
 
 
 def refuse(key_ends: str = REFUSED) -> Rule:
@@ -23,15 +26,15 @@ def test_one_refused_file_fails_its_run_and_the_next_start_sends_it_alone(lab: L
 
     assert first.exit_code == first.json["exit_code"] == 3
     row = next(row for row in first.json["runs"] if row["run_id"] == run.name)
-    assert (row["state"], row["reason"], row["uploaded_files"]) == ("partial", "failed_files", RUN_FILES - 1)
+    assert (row["state"], row["reason"], row["uploaded_files"]) == ("partial", "failed_files", RUN_FILES - 3)
     (failed,) = row["failed_files"]
     assert failed["path"] == str(run / REFUSED)
     assert "403" in failed["error"]
-    lab.assert_in_bucket(run, bucket, run.name, without=f"{REFUSED}$")
+    lab.assert_in_bucket(run, bucket, run.name, without=HELD_BACK)
     lab.assert_in_bucket(other, bucket, other.name)
     log = lab.run_log(run)
     assert log["completed"] is False
-    assert (log["total_local_files"], log["total_uploaded_files"]) == (RUN_FILES, RUN_FILES - 1)
+    assert (log["total_local_files"], log["total_uploaded_files"]) == (RUN_FILES, RUN_FILES - 3)
     assert (log["total_failed_upload"], log["failed_upload_files"]) == (1, [str(run / REFUSED)])
     assert str(run / REFUSED) not in log["uploaded_files"]
     assert lab.slack.texts("alert") == [failure(run)]
@@ -42,7 +45,7 @@ def test_one_refused_file_fails_its_run_and_the_next_start_sends_it_alone(lab: L
     second = lab.monitor(config, "--json")
 
     assert second.exit_code == 0, second.stderr
-    assert keys_put(proxy) == [key]
+    assert keys_put(proxy) == [key, *(f"{run.name}/{name}" for name in MARKERS)]
     lab.assert_in_bucket(run, bucket, run.name)
     log = lab.run_log(run)
     assert (log["completed"], log["total_uploaded_files"], log["failed_upload_files"]) == (True, RUN_FILES, [])
@@ -61,13 +64,13 @@ def test_excludes_hold_for_the_resumed_run_too(lab: Lab) -> None:
 
     assert first.exit_code == 3, first.stderr
     excluded = r"/Thumbnail_Images/|\.log$"
-    lab.assert_in_bucket(run, bucket, run.name, without=f"{excluded}|{REFUSED}$")
+    lab.assert_in_bucket(run, bucket, run.name, without=f"{excluded}|{HELD_BACK}")
 
     proxy = lab.behind()
     second = lab.monitor(config)
 
     assert second.exit_code == 0, second.stderr
-    assert keys_put(proxy) == [f"{run.name}/{REFUSED}"]
+    assert keys_put(proxy) == [f"{run.name}/{name}" for name in (REFUSED, *MARKERS)]
     lab.assert_in_bucket(run, bucket, run.name, without=excluded)
     log = lab.run_log(run)
     assert log["completed"]
@@ -89,8 +92,10 @@ def test_a_partial_run_is_resumed_whatever_its_age_and_goes_first(moto_lab: Lab)
         (partial.name, "partial"),
         (new.name, "new"),
     ]
-    assert all(key.startswith(partial.name) for key in keys_put(proxy)[:3])
-    assert all(key.startswith(new.name) for key in keys_put(proxy)[3:])
+    put = keys_put(proxy)
+    assert all(key.startswith(partial.name) for key in put[:2])
+    assert sum(key.startswith(partial.name) for key in put) == 3  # its marker waits for the proof
+    assert put.index(f"{partial.name}/CopyComplete.txt") < put.index(f"{new.name}/CopyComplete.txt")
     assert moto_lab.slack.texts() == [success(partial, new)]
 
 

@@ -148,6 +148,26 @@ def test_max_age_may_be_a_fraction_of_an_hour(path: Path) -> None:
     assert read(path, config(max_age=0.5)).max_age == 0.5
 
 
+def test_running_runs_are_left_alone_unless_a_section_asks_for_them(path: Path) -> None:
+    quiet = read(path, config())
+    assert (quiet.monitor[0].upload_in_progress, quiet.monitor[0].min_file_age) == (False, 300.0)
+    assert (quiet.max_minutes_per_tick, quiet.stalled_after, quiet.rescan_completed_hours) == (15.0, 24.0, 24.0)
+    asked = read(path, section(upload_in_progress=True, min_file_age=0.5) | {"max_minutes_per_tick": 1})
+    assert (asked.monitor[0].upload_in_progress, asked.monitor[0].min_file_age) == (True, 0.5)
+    assert asked.max_minutes_per_tick == 1.0
+
+
+@pytest.mark.parametrize(("value", "hours"), [(None, None), (0, None), (0.0, None), (0.25, 0.25), (48, 48.0)])
+def test_no_hours_at_all_mean_that_no_run_ever_counts_as_stalled(
+    path: Path, value: float | None, hours: float | None
+) -> None:
+    assert read(path, config(stalled_after=value)).stalled_after == hours
+
+
+def test_completed_runs_may_be_left_alone(path: Path) -> None:
+    assert read(path, config(rescan_completed_hours=0)).rescan_completed_hours == 0.0
+
+
 def test_a_byte_order_mark_is_no_problem(path: Path) -> None:
     path.write_text(json.dumps(config()), "utf-8-sig")
     assert read_config(str(path)).monitor[0].bucket == "bucket-a"
@@ -228,6 +248,13 @@ def test_all_problems_are_listed_at_once_each_with_its_place(path: Path) -> None
         ({"max_age": 0}, "max_age: must be more than 0"),
         ({"max_age": float("inf")}, "max_age: must be a finite number, not inf"),
         ({"max_age": True}, "max_age: must be a number, not true/false"),
+        ({"max_minutes_per_tick": 0}, "max_minutes_per_tick: must be more than 0"),
+        ({"max_minutes_per_tick": None}, "max_minutes_per_tick: must be a number, not null"),
+        ({"stalled_after": -1}, "stalled_after: must be at least 0"),
+        ({"stalled_after": "24"}, "stalled_after: must be a number, not text"),
+        ({"stalled_after": float("inf")}, "stalled_after: must be a finite number, not inf"),
+        ({"rescan_completed_hours": -0.5}, "rescan_completed_hours: must be at least 0"),
+        ({"rescan_completed_hours": None}, "rescan_completed_hours: must be a number, not null"),
         ({"log_dir": None}, "log_dir: must be text, not null"),
         ({"log_dir": "/a\0b"}, "log_dir: must not contain a NUL character"),
         ({"log_dir": "/a\ud800"}, "log_dir: holds a character that no path can hold"),
@@ -263,6 +290,9 @@ def test_a_fault_of_a_top_key_is_told(path: Path, changes: dict[str, Any], probl
         ({"sample_regex": 5}, ".sample_regex: must be a regular expression as text, not 5"),
         ({"sample_regex": "a{99999999999}"}, ".sample_regex: is not a usable regular expression: OverflowError"),
         ({"exclude_patterns": "x"}, ".exclude_patterns: must be a list, not text"),
+        ({"upload_in_progress": 1}, ".upload_in_progress: must be true or false, not 1"),
+        ({"min_file_age": 0}, ".min_file_age: must be more than 0"),
+        ({"min_file_age": float("nan")}, ".min_file_age: must be a finite number, not nan"),
         ({"zork": 1}, f".zork: unknown key; known are: {', '.join(MonitorSection.model_fields)}"),
         ({"max_age": 1}, f".max_age: unknown key; known are: {', '.join(MonitorSection.model_fields)}"),
     ],

@@ -164,6 +164,21 @@ def test_a_job_holds_the_biggest_files_first_and_equal_ones_by_name() -> None:
     assert (job.bucket, job.total_bytes, job.impossible) == ("bucket-a", 80, {})
 
 
+def test_named_files_come_before_the_biggest() -> None:
+    sizes = {"b": 5, "Data/big": 20 * MiB, "RunInfo.xml": 5, "empty": 0, "Sheet.csv": 17 * MiB, "Data/more": 30 * MiB}
+    job = plan_job("b", "run", "/seq/run", files_of(sizes), first={"RunInfo.xml", "Sheet.csv", "absent"})
+    assert tuple(job.names) == ("Sheet.csv", "RunInfo.xml", "Data/more", "Data/big", "b", "empty")
+    assert [item.number for item in job.items] == list(range(6))
+    assert [job.names[item.number] for item in job.in_parts()] == ["Sheet.csv", "Data/more", "Data/big"]
+
+
+@given(st.dictionaries(st.text("abc/", min_size=1, max_size=4), st.integers(0, 40 * MiB)), st.data())
+def test_in_parts_are_all_that_are_large_enough(sizes: dict[str, int], data: st.DataObject) -> None:
+    first = data.draw(st.sets(st.sampled_from(sorted(sizes)))) if sizes else set()
+    job = plan_job("b", "run", "/seq/run", files_of(sizes), first=first)
+    assert list(job.in_parts()) == [item for item in job.items if is_multipart(item.size)]
+
+
 def test_files_that_s3_cannot_take_are_named_and_the_others_are_planned() -> None:
     sizes = {"ok": 1, "x" * 2000: 1, "huge": LARGEST + 1, os.fsdecode(b"\xff"): 1}
     job = plan_job("b", "run", "/seq/run", files_of(sizes))

@@ -11,10 +11,14 @@ import pytest
 
 from async_s3_upload.notify import slack as notify
 from async_s3_upload.notify.slack import (
+    FailedRun,
+    StalledRun,
     aws_trouble_text,
     failure_text,
     folder_trouble_text,
+    instrument_failure_text,
     post,
+    stalled_text,
     success_text,
 )
 from tests.support.slack import HOOK_PATH, SlackListener, refused_url
@@ -71,6 +75,33 @@ def test_trouble_is_a_warning_that_says_what_it_is() -> None:
     text = folder_trouble_text(["/seq/1 cannot be read", "/seq/2 cannot be read"])
     assert text.startswith(":warning:  *S3 Upload*: ")
     assert text.endswith("\n\t\t• /seq/1 cannot be read\n\t\t• /seq/2 cannot be read")
+
+
+def test_runs_that_failed_on_the_instrument_are_one_message_with_what_it_says() -> None:
+    assert instrument_failure_text([FailedRun("run1", "RunCompletionStatus.xml says RunErrored")]) == (
+        ":x:  *S3 Upload*: 1 run failed on the instrument\n\t\t• run1: RunCompletionStatus.xml says RunErrored"
+    )
+    assert instrument_failure_text([FailedRun("a", "x"), FailedRun("b", "y")]) == (
+        ":x:  *S3 Upload*: 2 runs failed on the instrument\n\t\t• a: x\n\t\t• b: y"
+    )
+
+
+def test_runs_that_stalled_are_one_message_with_what_they_wait_for() -> None:
+    assert stalled_text([StalledRun("run1", 26.4 * 3600, "CopyComplete.txt")]) == (
+        ":warning:  *S3 Upload*: 1 run stalled\n\t\t• run1: no new file for 26 h, still without CopyComplete.txt"
+    )
+    runs = [StalledRun("a", 86_400, "RunUploaded.json"), StalledRun("b", 1e7, "c"), StalledRun("d", 1800, "e")]
+    assert stalled_text(runs) == (
+        ":warning:  *S3 Upload*: 3 runs stalled\n\t\t• a: no new file for 24 h, still without RunUploaded.json"
+        "\n\t\t• b: no new file for 2,778 h, still without c\n\t\t• d: no new file for 30 min, still without e"
+    )
+
+
+def test_what_an_instrument_says_cannot_forge_markup_or_lines() -> None:
+    text = instrument_failure_text([FailedRun("<run>", "a\nb & <!channel>")])
+    assert text.endswith("\n\t\t• &lt;run&gt;: a\\x0ab &amp; &lt;!channel&gt;")
+    text = stalled_text([StalledRun("a\n• b", 86_400, "<x>")])
+    assert text.endswith("\n\t\t• a\\x0a• b: no new file for 24 h, still without &lt;x&gt;")
 
 
 async def test_a_message_arrives_once_as_json_with_its_text(listener: SlackListener, records: Records) -> None:
