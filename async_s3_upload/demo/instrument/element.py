@@ -20,7 +20,7 @@ def aviti_script(layout: str, plan: RunPlan) -> Script:
     """Return the script of an AVITI run; RunUploaded.json is last, also where the run failed."""
     timeline = plan.timeline()
     rows = "".join(f"{name},ACGTACGTA{base},TTGCACGTA{base},1+2\n" for name, base in zip(_SAMPLES, "ACG", strict=True))
-    timeline.text(0, "RunParameters.json", _parameters(plan, finished=False))
+    timeline.torn_text(0, "RunParameters.json", _parameters(plan, finished=False))
     timeline.text(0.001, "RunManifest.csv", _MANIFEST + rows)
     calls, filters, locations, stats = shares(plan.total_bytes, 4, (0.95, 0.02, 0.02, 0.01))
     for tile, size in zip(_TILES, shares(locations, len(_TILES)), strict=True):
@@ -42,7 +42,7 @@ def aviti_script(layout: str, plan: RunPlan) -> Script:
     else:
         outcome = "OutcomeFailed" if plan.ending == "failed" else "OutcomeCompleted"
         timeline.text(plan.after_data(0.3), "RunManifest.json", json.dumps({"RunName": "made_up"}) + "\n")
-        timeline.text(plan.after_data(0.6), "RunParameters.json", _parameters(plan, finished=True))
+        timeline.torn_text(plan.after_data(0.6), "RunParameters.json", _parameters(plan, finished=True))
         timeline.text(plan.after_data(1), "RunUploaded.json", json.dumps({"outcome": outcome}) + "\n")
     if plan.late_logs:
         timeline.text(LATE_LOGS[0], "Logs/wash.log", "wash: end\n")

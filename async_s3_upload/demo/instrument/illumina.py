@@ -48,8 +48,8 @@ def _markers(model: Model) -> tuple[str, ...]:
 
 
 def _begin(timeline: Timeline, model: Model, plan: RunPlan) -> None:
-    timeline.text(0, "RunInfo.xml", model.run_info(plan))
-    timeline.text(0.001, model.parameters_file, model.parameters(plan, None))
+    timeline.torn_text(0, "RunInfo.xml", model.run_info(plan))
+    timeline.torn_text(0.001, model.parameters_file, model.parameters(plan, None))
     # A NovaSeq 6000 takes no part in demultiplexing: there the sheet is brought while the run goes on.
     sheet_at = 0.4 if model.family == "novaseq" else 0.002
     timeline.text(sheet_at, "SampleSheet.csv", sample_sheet(SAMPLES))
@@ -133,14 +133,14 @@ def _end(timeline: Timeline, model: Model, plan: RunPlan) -> None:
         stamp = "1/31/2024,23:02:17.345,Illumina RTA 1.18.54\r\n"
         timeline.text(plan.after_data(0.4), "ImageAnalysis_Netcopy_complete.txt", stamp)
         timeline.text(plan.after_data(0.5), "Basecalling_Netcopy_complete.txt", stamp)
-        timeline.text(plan.after_data(0.8), model.parameters_file, parameters)
+        timeline.torn_text(plan.after_data(0.8), model.parameters_file, parameters)
         timeline.text(plan.after_data(1), "RTAComplete.txt", stamp)
         return
     timeline.text(plan.after_data(0.1), "SequenceComplete.txt", "")
     timeline.text(plan.after_data(0.2), "RTAComplete.txt", " ")
     timeline.text(plan.after_data(0.21), "RTAExited.txt", "0\n")
-    timeline.text(plan.after_data(0.8), model.parameters_file, parameters)
-    timeline.text(plan.after_data(0.9), "RunCompletionStatus.xml", _status(model, plan))
+    timeline.torn_text(plan.after_data(0.8), model.parameters_file, parameters)
+    timeline.torn_text(plan.after_data(0.9), "RunCompletionStatus.xml", _status(model, plan))
     timeline.text(plan.after_data(1), "CopyComplete.txt", "")
 
 

@@ -73,6 +73,10 @@ class Script:
         return sizes
 
 
+_TORN_FOR = 0.0005
+"""For this fraction of the run a document that is being written is there in part."""
+
+
 @dataclass(slots=True)
 class Timeline:
     """Collects steps in any order. Times are fractions: 0 is the begin of a run, 1 the end of one that completes."""
@@ -82,9 +86,15 @@ class Timeline:
     _steps: list[Step] = field(default_factory=list)
 
     def text(self, at: float, path: str, text: str, action: Action = "write") -> None:
-        """Write (or append) a text."""
+        """Write (or append) a text at once."""
         content = text.encode()
         self._add(Step(at, action, path, len(content), content))
+
+    def torn_text(self, at: float, path: str, text: str) -> None:
+        """Write a text in two pieces: whoever looks in between sees the first half of it."""
+        half = len(text) // 2
+        self.text(at, path, text[:half])
+        self.text(at + _TORN_FOR, path, text[half:], "append")
 
     def data(self, at: float, path: str, size: int, *, until: float | None = None, pieces: int = 1) -> None:
         """Write a file once, in ``pieces`` spread from ``at`` to ``until``, not quite evenly."""
