@@ -5,17 +5,20 @@ The keys are those of the replaced tool ``s3_upload`` with their meaning, and ou
 
 from __future__ import annotations
 
-import json
 import logging
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from typing import Annotated, Any, Literal
+from collections.abc import Collection, Iterator, Sequence
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from async_s3_upload.config_problems import json_type, place, sentence
+from async_s3_upload.config_json import load_json
+from async_s3_upload.config_problems import sentence
 from async_s3_upload.config_values import (
     AbsolutePath,
+    FilePattern,
+    MonitoredPath,
     Regex,
+    SerialNumber,
     Webhook,
     account_number,
     byte_count,
@@ -95,8 +98,8 @@ class ObjectProperties(_Frozen):
 class MonitorSection(ObjectProperties):
     """One entry of ``monitor``: where runs appear, which are wanted and where they go."""
 
-    monitored_directories: Annotated[list[AbsolutePath], Field(min_length=1)]
-    """Absolute paths of the folders whose immediate sub-folders are run folders."""
+    monitored_directories: Annotated[list[MonitoredPath], Field(min_length=1)]
+    """Absolute paths of the folders whose immediate sub-folders are run folders; a part ``*`` is any folder there."""
     bucket: Annotated[str, AfterValidator(check_bucket_name)]
     """Name of the S3 bucket."""
     remote_path: Annotated[str, AfterValidator(check_remote_path)]
@@ -105,6 +108,22 @@ class MonitorSection(ObjectProperties):
     """All samples of the sample sheet must match it (``re.search``), else the run is left."""
     exclude_patterns: Annotated[list[Regex], BeforeValidator(none_is_empty)] = []
     """Files whose full path one of these matches (``re.search``) are left out."""
+    sample_match: Literal["all", "any"] = "all"
+    """Whether all samples have to match ``sample_regex``, or any of them is enough."""
+    run_regex: Annotated[Regex | None, BeforeValidator(empty_is_none)] = None
+    """The run folder's name must match it (``re.search``), else the run is left."""
+    instrument_ids: Annotated[list[SerialNumber], BeforeValidator(none_is_empty)] = []
+    """Serial numbers of the instruments whose runs are wanted, in any case; empty: any."""
+    completion: Literal["instrument", "any"] = "instrument"
+    """When a run counts as complete: by its instrument's rule, or once any termination file is there."""
+    completion_grace: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 60.0
+    """Minutes for which a sign that may not be the last one has to be there before it ends a run."""
+    completion_markers: Annotated[list[FilePattern], BeforeValidator(none_is_empty)] = []
+    """Names or shell patterns of files, relative to the run folder: any of them ends a run, and nothing else does."""
+    run_markers: Annotated[list[FilePattern], BeforeValidator(none_is_empty)] = []
+    """The same; any of them makes a folder a run folder, beside what is known of instruments."""
+    upload_failed_runs: bool = False
+    """Upload runs, too, of which the instrument says that they failed."""
     upload_in_progress: bool = False
     """Upload files of running runs, too, once they have been still for ``min_file_age``."""
     min_file_age: Annotated[float, Field(gt=0, allow_inf_nan=False)] = DEFAULT_MIN_FILE_AGE_S
@@ -200,6 +219,10 @@ def _known_keys(loc: Sequence[int | str]) -> Collection[str]:
 
 def _contradictions(config: Config) -> Iterator[str]:
     for number, section in enumerate(config.monitor):
+        if section.run_markers and not section.completion_markers:
+            yield f"monitor[{number}].run_markers: needs completion_markers, which say when such a run has ended"
+        if section.completion_markers and section.completion == "any":
+            yield f'monitor[{number}].completion: "any" does not go with completion_markers'
         chosen = config.object_properties(section)
         if chosen.kms_key_id is not None and chosen.server_side_encryption not in ("aws:kms", "aws:kms:dsse"):
             where = "" if section.kms_key_id is None else f"monitor[{number}]."
@@ -216,7 +239,7 @@ def read_config(path: str) -> Config:
     Raises:
         ConfigError: with all problems of the file at once.
     """
-    data, problems = _load(path)
+    data, problems = load_json(path)
     if data is not None:
         try:
             config = Config.model_validate(data)
@@ -227,54 +250,3 @@ def read_config(path: str) -> Config:
             if not problems:
                 return config
     raise ConfigError(path, problems)
-
-
-def _load(path: str) -> tuple[object, list[str]]:
-    doubles: list[tuple[dict[str, Any], str]] = []
-    try:
-        with open(path, encoding="utf-8-sig") as file:
-            data = json.load(file, object_pairs_hook=_noting_doubles(doubles))
-    except OSError as error:
-        return None, [f"cannot be read: {error.strerror or error}"]
-    except UnicodeDecodeError as error:
-        return None, [f"is not UTF-8 text (byte {error.start})"]
-    except json.JSONDecodeError as error:
-        return None, [f"line {error.lineno}, column {error.colno}: is not valid JSON: {error.msg}"]
-    except RecursionError:
-        return None, ["is not a usable config: nested too deeply"]
-    except ValueError as error:  # a number of thousands of digits
-        return None, [f"is not a usable config: {error}"]
-    if not isinstance(data, dict):
-        return None, [f'must be a JSON object with keys such as "monitor", not {json_type(data)}']
-    places = dict(_objects(data, ())) if doubles else {}
-    return data, [
-        f"{place((*places[id(within)], key))}: is given twice in the same object"
-        for within, key in doubles
-        if id(within) in places  # else it stands in a value that another replaced, and that one is named
-    ]
-
-
-def _noting_doubles(
-    doubles: list[tuple[dict[str, Any], str]],
-) -> Callable[[list[tuple[str, Any]]], dict[str, Any]]:
-    def build(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        found: dict[str, Any] = {}
-        for key, value in pairs:
-            if key in found:
-                doubles.append((found, key))
-            found[key] = value
-        return found
-
-    return build
-
-
-def _objects(value: object, loc: tuple[int | str, ...]) -> Iterator[tuple[int, tuple[int | str, ...]]]:
-    """Yield id and place of each object in a JSON document."""
-    inner: Iterable[tuple[int | str, object]] = ()
-    if isinstance(value, dict):
-        yield id(value), loc
-        inner = value.items()
-    elif isinstance(value, list):
-        inner = enumerate(value)
-    for step, item in inner:
-        yield from _objects(item, (*loc, step))

@@ -32,6 +32,29 @@ def _absolute(path: str) -> str:
     return path
 
 
+def _monitored(path: str) -> str:
+    if any("**" in part for part in path.split("/")):
+        raise problem(f'"{path}": each "*" stands for the folders of one level, "**" for nothing')
+    return _absolute(path)
+
+
+def _file_pattern(text: str) -> str:
+    parts = text.split("/")
+    if "\0" in text:
+        raise problem("must not contain a NUL character")
+    if not all(parts) or "." in parts or ".." in parts:
+        raise problem(f'must be a name or pattern of files relative to the run folder, not "{text}"')
+    if any("**" in part for part in parts):
+        raise problem(f'"{text}": each "*" stands for names of one level, "**" for nothing')
+    return text
+
+
+def _serial_number(text: str) -> str:
+    if not text.strip():
+        raise problem("must be an instrument's serial number, not empty text")
+    return text.strip()
+
+
 def _regex(text: str) -> re.Pattern[str]:
     try:
         return re.compile(text)
@@ -103,6 +126,9 @@ def window_times(windows: dict[str, float | None]) -> dict[str, float | None]:
     return windows
 
 
+MonitoredPath = Annotated[str, AfterValidator(_monitored)]
+FilePattern = Annotated[str, AfterValidator(_file_pattern)]
+SerialNumber = Annotated[str, AfterValidator(_serial_number)]
 AbsolutePath = Annotated[str, AfterValidator(_absolute)]
 Regex = Annotated[re.Pattern[str], BeforeValidator(_text_regex)]
 Webhook = Annotated[Annotated[str, AfterValidator(_webhook)] | None, BeforeValidator(empty_is_none)]

@@ -9,6 +9,7 @@ import time
 from collections.abc import Mapping
 
 from async_s3_upload.cli.cleanup import sweep
+from async_s3_upload.cli.concerns import find_concerns, tell_concerns
 from async_s3_upload.cli.logs import LOCK_FILE, console_log, file_log, prepare_log_dir
 from async_s3_upload.cli.report import Report, RunRow
 from async_s3_upload.cli.session import (
@@ -38,6 +39,8 @@ _LEVELS = {
     "no_sample_sheet": logging.WARNING,
     "already_uploaded": logging.DEBUG,
     "too_old": logging.DEBUG,
+    "run_does_not_match": logging.DEBUG,
+    "instrument_does_not_match": logging.DEBUG,
 }
 """Levels at which skipped runs are logged; a storage holds years of runs that need no line each hour."""
 
@@ -85,9 +88,10 @@ class _Round:
         for problem in found.torn_logs:
             log.error("%s; its run is treated as partly uploaded with nothing known", problem)
         log.info(
-            "found %s to upload (%d of them partly uploaded before), %s to skip, %s",
+            "found %s to upload (%d of them partly uploaded before), %d in progress, %s to skip, %s",
             plural(len(found.tasks), "run"),
             sum(task.reason == "partial" for task in found.tasks),
+            len(found.running),
             plural(len(found.skipped), "run"),
             plural(found.others, "sub-folder") + " without a run",
         )
@@ -106,7 +110,7 @@ class _Round:
             with self._interruption.watching():
                 found = self._survey()
                 logs = RunLogs(self._config.log_dir)
-                report.rows = [preview(task, logs) for task in found.tasks] + found.skipped
+                report.rows = [preview(task, logs) for task in found.tasks + found.running] + found.skipped
                 report.exit_code = 3 if found.problems else 0
                 await self._check_access()
         except UploadError as error:
@@ -150,12 +154,15 @@ class _Round:
         if found.problems or found.torn_logs:
             troubles = [printable(text) for text in found.problems + found.torn_logs]
             await tell(self._alert, slack.folder_trouble_text(troubles))
+        await self._tell_concerns(found)
         rows: list[RunRow] = []
         resources = resources_of(config)
         ending = Ending()
         try:
-            if found.tasks:
-                ending = await upload_all(found.tasks, self._access, resources, self._interruption, rows, self._waiting)
+            if found.tasks or found.running:
+                ending = await upload_all(
+                    found.tasks, self._access, resources, self._interruption, rows, self._waiting, found.running
+                )
         finally:
             report.rows[:0] = rows
         await self._tell_outcome(ending)
@@ -165,6 +172,11 @@ class _Round:
             report.exit_code = 1
         elif report.with_state("partial") or found.problems:
             report.exit_code = 3
+
+    async def _tell_concerns(self, found: Survey) -> None:
+        now = time.time()
+        concerns = await asyncio.to_thread(find_concerns, found.unfinished, self._config.stalled_after, now)
+        await tell_concerns(concerns, self._config.log_dir, self._alert, now)
 
     async def _tell_outcome(self, ending: Ending) -> None:
         uploaded, failed = self._report.with_state("uploaded"), self._report.with_state("partial")

@@ -1,28 +1,27 @@
-"""Uploads one run: scan, compare with what is remembered, send, verify, send the markers, remember."""
+"""Uploads one run: scan, compare with what is remembered, send, remember; what and when depends on its state."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import re
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Coroutine, Sequence
-from itertools import chain
 from typing import Any, TypeVar
 
 from async_s3_upload.cli.reconcile import Reconciler
 from async_s3_upload.cli.recording import Recorder, now_text
-from async_s3_upload.cli.remaining import left_to_send
 from async_s3_upload.cli.report import RunRow
-from async_s3_upload.cli.sending import ROUNDS, Sender
+from async_s3_upload.cli.sending import Sender
 from async_s3_upload.errors import LogDirError
-from async_s3_upload.runs.file_table import FileTable, LocalFile, Selection
+from async_s3_upload.runs.file_table import FileTable, Selection
 from async_s3_upload.runs.order import Markers, goes_first
 from async_s3_upload.runs.scan import Scan, scan
+from async_s3_upload.state.run_log import RunLog
 from async_s3_upload.state.run_logs import Identity, Remembered
-from async_s3_upload.state.run_state import RunState, recall
-from async_s3_upload.text import duration_text, plural, printable, size_text
+from async_s3_upload.state.run_state import Recalled, RunState, recall
+from async_s3_upload.text import duration_text, printable, size_text
 from async_s3_upload.transfer.coordinator import Coordinator
 from async_s3_upload.transfer.messages import ObjectSettings
 from async_s3_upload.transfer.store import ObjectStore, StoreError
@@ -35,7 +34,7 @@ class _StoppedError(Exception):
     """The command was asked to stop while S3 was asked."""
 
 
-class RunUpload:
+class RunUpload(ABC):
     """One run on its way. ``doom``: nothing more can go to its bucket. ``gave_up``: the command should stop."""
 
     def __init__(
@@ -95,20 +94,17 @@ class RunUpload:
         self._tell_warnings(remembered)
         row.files, row.bytes = self._found.regular_files, self._found.total_bytes
         recalled = recall(identity, remembered)
-        left = left_to_send(self._found, recalled.log, resend)
-        if recalled.log.completed and not left and not self._found.unsendable:
-            row.state, row.reason, row.detail = "skipped", "already_uploaded", "nothing is new or changed"
-            log.info("%s: %s", printable(row.run_id), row.detail)
+        left = self._left(recalled, resend)
+        if self._has_nothing_to_do(recalled, left):
             return
         for problem in recalled.problems:
             log.error("%s", problem)
         for file in left if recalled.log.files else ():  # what is recorded of them holds no more, whatever becomes of
             recalled.log.files.pop(file.name, None)  # the journal
         self._state = RunState(recalled, remembered, identity, now_text())
-        self._state.log.total_local_files = self._found.regular_files
-        self._state.log.exclude_patterns = [pattern.pattern for pattern in exclude]
+        self._describe_run(self._state.log)
         self._reconciler = Reconciler(self._control, row.bucket, row.prefix, self._state, self._found)
-        self._recorder = Recorder(self._state, {item.name: item.reason for item in self._found.unsendable})
+        self._recorder = Recorder(self._state, self._unsendable())
         self._sender = Sender(self._coordinator, self._recorder, row, self._settings, self._on_handed_out)
         self._sender.first = _first(self._found.files)
         try:
@@ -124,6 +120,14 @@ class RunUpload:
             self._recorder.failures.setdefault("", "stopped before the end")
         finally:
             self._finish()
+
+    def _describe_run(self, run_log: RunLog) -> None:
+        row = self._row
+        run_log.total_local_files = self._found.regular_files
+        run_log.exclude_patterns = [pattern.pattern for pattern in self._exclude]
+        run_log.in_progress = row.state == "in_progress"
+        run_log.instrument = row.instrument.name if row.instrument else run_log.instrument
+        run_log.rule = row.rule or run_log.rule
 
     async def _unless_stopped(self, asking: Coroutine[Any, Any, T]) -> T:
         """Await requests of this process to S3; when the command is asked to stop they end at once.
@@ -169,113 +173,43 @@ class RunUpload:
             size_text(recorder.sent_bytes / seconds),
         )
 
+    @abstractmethod
+    def _left(self, recalled: Recalled, resend: Collection[str]) -> Selection:
+        """Return the files that are to be sent."""
+
+    @abstractmethod
+    def _has_nothing_to_do(self, recalled: Recalled, left: Selection) -> bool:
+        """Tell, also in the row, that the run needs nothing; nothing is written then."""
+
+    @abstractmethod
+    def _unsendable(self) -> dict[str, str]:
+        """Return what cannot be sent, and why."""
+
+    @abstractmethod
     async def _send_all(self, left: Selection, probe: Collection[str]) -> None:
-        """Send data, then markers: when these appear, nothing of the run may be missing, or be newer on the disk."""
-        failures = self._recorder.failures
-        for round_number in range(ROUNDS):
-            data, markers = self._parted(left)
-            await self._sender.send(data, () if round_number else probe, urgent=bool(round_number))
-            if not failures:
-                await self._prove([file.name for file in markers])
-            if failures or not markers:
-                break
-            left = await self._look_again()
-            if failures:
-                break
-            if not self._parted(left)[0]:
-                await self._send_markers(left, probe)
-                break
-        else:
-            failures[""] = "its files are still being written although its marker is there: the marker waits"
-            log.error("%s: %s", printable(self._row.run_id), failures[""])
-        if self._sender.may_go_on() and not failures and self._sender.sent_parts:
-            await self._unless_stopped(self._reconciler.abort_strays())
+        """Send; what fails is among the failures of the recorder."""
 
-    def _parted(self, left: Selection) -> tuple[Selection, Selection]:
-        """Return data and markers."""
-        return left.parted(frozenset(self._markers.rows(self._found.files)))
+    @abstractmethod
+    def _note_outcome(self) -> None:
+        """Write the outcome to disk."""
 
-    async def _prove(self, unsent: Collection[str]) -> None:
-        """All but the markers named in ``unsent`` is recorded: see that S3 has it so."""
-        if not self._sender.may_go_on():
-            self._recorder.failures[""] = "stopped before it was verified"
-        elif self._verify:
-            await self._verify_and_mend(unsent)
-
-    async def _look_again(self) -> Selection:
-        """Look through the folder once more: what is written late has to be in S3 before the marker."""
-        row, root = self._row, self._found.root
-        try:
-            self._found = await self._unless_stopped(asyncio.to_thread(scan, root, self._exclude))
-        except OSError as error:
-            self._recorder.fail("", f"the folder cannot be listed: {error.strerror or error}")
-            return Selection(FileTable(), ())
-        self._reconciler.found = self._found
-        for item in self._found.unsendable:
-            self._recorder.fail(item.name, item.reason)
-        row.files, row.bytes = self._found.regular_files, self._found.total_bytes
-        self._state.log.total_local_files = self._found.regular_files
-        return left_to_send(self._found, self._state.log)
-
-    async def _send_markers(self, left: Sequence[LocalFile], probe: Collection[str]) -> None:
-        """Send the markers, the last word of the run after the others."""
-        for group in self._markers.in_turn(left):
-            await self._sender.send(group, probe, urgent=True)
-            if self._recorder.failures or not self._sender.may_go_on():
-                return
-            log.info("%s: sent %s", printable(self._row.run_id), ", ".join(printable(file.name) for file in group))
-
-    async def _verify_and_mend(self, unsent: Collection[str]) -> None:
-        """Compare S3 with what is recorded; what differs is sent again once, and asked for once more."""
-        again, doubts = await self._unless_stopped(self._reconciler.differences(unsent))
-        for doubt in doubts:
-            log.error("%s; `verify --repair` sends it again", doubt)
-        if doubts:
-            self._row.detail = f"{plural(len(doubts), 'object')} recorded by s3_upload cannot be found so in S3"
-        if not again:
-            return
-        for file in again:
-            self._state.drop(file.name)
-        await self._sender.send_once(again, urgent=True)
-        if not self._sender.may_go_on():
-            self._recorder.failures.setdefault("", "stopped before it was verified")
-        if self._recorder.failures:
-            return
-        still = await self._unless_stopped(self._reconciler.still_wrong(again))
-        for name, why in still.items():
-            self._state.drop(name)
-            self._recorder.fail(name, f"in S3 it is not what was sent: {why}")
+    @abstractmethod
+    def _note_in_row(self) -> None:
+        """Tell the outcome in the row and in the log."""
 
     def _finish(self) -> None:
         """Write the outcome to disk and into the row."""
-        row, recorder, run_log, sender = self._row, self._recorder, self._state.log, self._sender
-        failures = {name: reason for name, reason in recorder.failures.items() if name}
-        # a failure to verify or to ask S3 has no file: the run is then not completed all the same
-        without_file = [""] if "" in recorder.failures else []
+        recorder, sender = self._recorder, self._sender
         try:
-            self._state.finish(chain(without_file, self._found.names()), failures, now_text())
+            self._note_outcome()
         except LogDirError as error:
             recorder.trouble = recorder.trouble or error
         self.doom, self.gave_up = sender.doom, sender.gave_up
         if recorder.trouble is not None:
-            run_log.completed = False
+            self._state.log.completed = False
             self.gave_up = str(recorder.trouble)
-        row.uploaded_files = recorder.sent_files
-        row.failed_files = [(os.path.join(self._found.root, name), why) for name, why in failures.items()]
-        run_id = printable(row.run_id)
-        if run_log.completed:
-            row.state = "uploaded"
-            log.info("%s: uploaded", run_id)
-            return
-        row.state, row.reason = "partial", "failed_files" if row.failed_files else "partial"
-        row.detail = (
-            self.doom
-            or self.gave_up
-            or ("stopped before the end" if self._stopped or sender.stopped else "")
-            or recorder.failures.get("", "")
-            or f"{plural(len(row.failed_files), 'file')} failed"
-        )
-        log.error("%s: partially uploaded, the next start goes on: %s", run_id, row.detail)
+        self._row.uploaded_files = recorder.sent_files
+        self._note_in_row()
 
 
 def _first(files: FileTable) -> frozenset[str]:

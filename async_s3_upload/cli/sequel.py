@@ -29,12 +29,19 @@ class Sequel:
     """Runs that are uploaded one after the other, at most two at a time. Rows come in the order of the runs."""
 
     def __init__(
-        self, uploader: Uploader, tasks: Sequence[RunTask], rows: list[RunRow], interruption: Interruption
+        self,
+        uploader: Uploader,
+        tasks: Sequence[RunTask],
+        rows: list[RunRow],
+        interruption: Interruption,
+        over: asyncio.Event | None = None,
     ) -> None:
+        """With ``over`` runs do not overlap, and none is begun any more once it is set."""
         self._uploader = uploader
         self._tasks = tasks
         self._rows = rows
         self._interruption = interruption
+        self._over = over
         self._begun: list[_Begun] = []
 
     async def upload(self) -> None:
@@ -46,7 +53,7 @@ class Sequel:
         try:
             for number, task in enumerate(self._tasks, 1):
                 await self._make_room(task)
-                reason = self._uploader.gave_up or self._uploader.doomed.get(task.identity.bucket)
+                reason = self._reason_to_leave(task)
                 if reason:
                     await self._end_all()
                     row = task.row()
@@ -61,6 +68,11 @@ class Sequel:
                 begun.upload.cancel()
             await asyncio.gather(*(begun.upload for begun in self._begun), return_exceptions=True)
 
+    def _reason_to_leave(self, task: RunTask) -> str | None:
+        if self._over is not None and self._over.is_set():
+            return "max_minutes_per_tick is over, its turn comes in the next round"
+        return self._uploader.gave_up or self._uploader.doomed.get(task.identity.bucket)
+
     def _begin(self, task: RunTask) -> None:
         handed_out = asyncio.Event()
         upload = asyncio.create_task(self._uploader.upload(task, on_handed_out=handed_out.set))
@@ -73,7 +85,7 @@ class Sequel:
         """
         while self._begun:
             first = self._begun[0]
-            if len(self._begun) == 1 and first.task.identity.run_id != task.identity.run_id:
+            if self._over is None and len(self._begun) == 1 and first.task.identity.run_id != task.identity.run_id:
                 handed_out = asyncio.create_task(first.handed_out.wait())
                 try:
                     await asyncio.wait((first.upload, handed_out), return_when=asyncio.FIRST_COMPLETED)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import math
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -48,6 +50,8 @@ class Resources:
     verify: bool = True
     give_up_s: float = GIVE_UP_S
     bandwidth: Timetable | None = None
+    running_limit_s: float = math.inf
+    """So long files of runs that are not complete go up in one round."""
 
 
 def limits_of(concurrency: int | None, **others: Any) -> Limits:
@@ -83,6 +87,7 @@ def resources_of(
         config.verify_after_upload,
         config.give_up_after_minutes * 60,
         config.bandwidth,
+        config.max_minutes_per_tick * 60,
     )
 
 
@@ -171,8 +176,11 @@ async def upload_all(
     interruption: Interruption,
     rows: list[RunRow],
     waiting: Nursery | None = None,
+    running: Sequence[RunTask] = (),
 ) -> Ending:
     """Upload the runs in order and append a row for each to ``rows``; workers who are ``waiting`` begin.
+
+    Then those that are ``running`` still, as far as the time for them goes: what is on its way then ends softly.
 
     A run is begun as soon as the one before it has no more files to hand out. When a bucket takes nothing more, runs to
     other buckets go on.
@@ -190,6 +198,18 @@ async def upload_all(
         uploader = Uploader(coordinator, control, RunLogs(resources.log_dir), verify=resources.verify)
         with interruption.softly(coordinator.stop):
             await Sequel(uploader, tasks, rows, interruption).upload()
+            if running and interruption.signal_number is None:
+                over = asyncio.Event()
+
+                def end_of_time() -> None:
+                    over.set()
+                    coordinator.stop()
+
+                timer = asyncio.get_running_loop().call_later(resources.running_limit_s, end_of_time)
+                try:
+                    await Sequel(uploader, running, rows, interruption, over).upload()
+                finally:
+                    timer.cancel()
     return Ending("; ".join(uploader.doomed.values()) or None, uploader.gave_up)
 
 

@@ -25,7 +25,7 @@ from async_s3_upload.cli.uploading import RunTask, preview
 from async_s3_upload.destination import check_bucket_name, check_remote_path
 from async_s3_upload.errors import AwsAccessError, NotACompleteRun, UploadError, UsageError
 from async_s3_upload.notify import slack
-from async_s3_upload.runs.completion import RUN_INFO, look_at
+from async_s3_upload.runs.completion import RUN_INFO, RunFolder, look_at
 from async_s3_upload.runs.selection import Reason
 from async_s3_upload.state.run_logs import Identity, RunLogs
 from async_s3_upload.text import printable
@@ -139,6 +139,15 @@ def run_upload(request: UploadRequest, environ: Mapping[str, str], *, dry_run: b
             return command.report
 
 
+def _lack_of(run: RunFolder | None) -> tuple[Reason, str]:
+    """Return why a folder is not a complete run."""
+    if run is None:
+        return "not_complete", f"it has no {RUN_INFO}, nor does its name or another file say which instrument wrote it"
+    if run.verdict.state == "failed":
+        return "failed_on_instrument", run.verdict.detail
+    return "not_complete", f"{run.verdict.detail.removesuffix(' yet')}, so it has not completed"
+
+
 class _Command:
     def __init__(self, request: UploadRequest, environ: Mapping[str, str], waiting: Nursery) -> None:
         self._request = request
@@ -146,6 +155,7 @@ class _Command:
         self._environ = environ
         self._interruption = Interruption()
         self._logs = RunLogs(request.resources.log_dir)
+        self._run: RunFolder | None = None
         self.report = Report()
 
     def note(self, error: UploadError) -> None:
@@ -156,28 +166,30 @@ class _Command:
     def _task(self, reason: Reason, detail: str) -> RunTask:
         request = self._request
         identity = Identity(request.run_path, request.bucket, request.remote_path)
-        return RunTask(identity, request.exclude, reason, detail)
+        task = RunTask(identity, request.exclude, reason, detail)
+        if self._run is None:
+            return task
+        return replace(task, instrument=self._run.instrument, rule=self._run.verdict.rule)
 
     def check_complete(self) -> None:
         """Raise NotACompleteRun unless the folder is a complete run, or the check is to be skipped."""
         if self._request.skip_check:
             return
         path = self._request.run_path
-        advice = "check the path, or give --skip-check to upload the folder as it is"
         try:
-            run = look_at(path)
+            run = self._run = look_at(path)
         except OSError as error:
             raise UsageError(f"{printable(path)} cannot be looked into: {error.strerror or error}") from error
         if run is not None and run.is_complete:
             return
-        if run is None:
-            lack = f"it has no {RUN_INFO}"
-        else:
-            lack = f"{run.verdict.detail.removesuffix(' yet')}, so it has not completed"
-        row = self._task("not_complete", lack).row()
+        reason, lack = _lack_of(run)
+        row = self._task(reason, lack).row()
         row.state = "skipped"
         self.report.rows.append(row)
-        raise NotACompleteRun(f"{printable(path)} is not a complete sequencing run: {lack}; {advice}")
+        raise NotACompleteRun(
+            f"{printable(path)} is not a complete sequencing run: {lack}; "
+            "check the path, or give --skip-check to upload the folder as it is"
+        )
 
     async def run(self, *, dry_run: bool) -> Report:
         try:

@@ -13,8 +13,12 @@ from dataclasses import dataclass
 from async_s3_upload.cli.remaining import left_to_send
 from async_s3_upload.cli.report import RunRow
 from async_s3_upload.cli.run_upload import RunUpload
+from async_s3_upload.cli.running_run import RunningRun
+from async_s3_upload.cli.whole_run import WholeRun
 from async_s3_upload.errors import LogDirError
+from async_s3_upload.runs.instrument import Instrument
 from async_s3_upload.runs.order import Markers
+from async_s3_upload.runs.ripe import ripe_files
 from async_s3_upload.runs.scan import scan
 from async_s3_upload.runs.selection import Reason
 from async_s3_upload.state.lock import AlreadyRunning, exclusive
@@ -31,15 +35,23 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class RunTask:
-    """One run to upload. ``reason`` is why: ``new`` or ``partial``."""
+    """One run to upload.
+
+    ``reason`` is why: ``new`` or ``partial``. ``rule`` is the phrase that says what ends the run, None where
+    nobody asked.
+    """
 
     identity: Identity
     exclude: Sequence[re.Pattern[str]]
     reason: Reason
     detail: str = ""
     settings: ObjectSettings = DEFAULTS
+    instrument: Instrument | None = None
+    rule: str | None = None
     markers: Sequence[str] = ()
     """Patterns of files that end the run, beside those that instruments write."""
+    min_file_age_s: float | None = None
+    """Given for a run in progress: its files go up when they have been still for so long."""
 
     @property
     def prefix(self) -> str:
@@ -50,7 +62,15 @@ class RunTask:
         """Return a row of the report with nothing done yet."""
         identity = self.identity
         return RunRow(
-            identity.run_id, identity.run_path, identity.bucket, self.prefix, "partial", self.reason, self.detail
+            identity.run_id,
+            identity.run_path,
+            identity.bucket,
+            self.prefix,
+            "partial" if self.min_file_age_s is None else "in_progress",
+            self.reason,
+            self.detail,
+            instrument=self.instrument,
+            rule=self.rule,
         )
 
 
@@ -65,9 +85,16 @@ def preview(task: RunTask, logs: RunLogs) -> RunRow:
         row.state, row.detail = "skipped", f"the folder cannot be listed: {error.strerror or error}"
         return row
     left = left_to_send(found, recalled.log)
+    waiting = ""
+    if task.min_file_age_s is not None:
+        ripe = ripe_files(found.files, time.time(), task.min_file_age_s, Markers(task.markers).include)
+        left, waiting = left.both(ripe.files), f"{ripe.waiting_text}; {task.detail}"
     row.files, row.bytes = found.regular_files, found.total_bytes
     row.failed_files = [(os.path.join(found.root, item.name), item.reason) for item in found.unsendable]
-    if task.reason == "new":
+    if task.min_file_age_s is not None:
+        row.state, row.failed_files = "would_upload" if remembered.log is None else "would_resume", []
+        row.detail = f"{plural(len(left), 'file')} to send now, {waiting}"
+    elif task.reason == "new":
         row.state = "would_upload"
     elif left or found.unsendable or not recalled.log.completed:
         row.state = "would_resume"
@@ -117,7 +144,8 @@ class Uploader:
                 remembered = self._logs.find(task.identity)
                 if remembered.path != expected.path:
                     held.enter_context(exclusive(remembered.lock))
-                run = RunUpload(
+                kind = WholeRun if task.min_file_age_s is None else RunningRun
+                run: RunUpload = kind(
                     self._coordinator,
                     self._control,
                     task.settings,
@@ -126,6 +154,8 @@ class Uploader:
                     verify=self._verify,
                     on_handed_out=on_handed_out,
                 )
+                if isinstance(run, RunningRun):
+                    run.min_file_age_s = task.min_file_age_s or 0.0
                 await run.upload(task.identity, task.exclude, remembered, resend, probe)
                 if run.doom:
                     self.doomed[row.bucket] = run.doom

@@ -53,11 +53,11 @@ class FailedRun:
 
 @dataclass(frozen=True, slots=True)
 class StalledRun:
-    """A run without a new file for ``still_s`` seconds; ``awaited`` is the file that would end it."""
+    """A run without a new file for ``still_s`` seconds; ``rule`` says what would end it."""
 
     name: str
     still_s: float
-    awaited: str
+    rule: str
 
 
 def instrument_failure_text(runs: Sequence[FailedRun]) -> str:
@@ -68,9 +68,7 @@ def instrument_failure_text(runs: Sequence[FailedRun]) -> str:
 
 def stalled_text(runs: Sequence[StalledRun]) -> str:
     """Return the message for runs that do not go on."""
-    lines = _lines(
-        [one_line(f"{run.name}: no new file for {_hours(run.still_s)}, still without {run.awaited}") for run in runs]
-    )
+    lines = _lines([one_line(f"{run.name}: no new file for {_hours(run.still_s)} ({run.rule})") for run in runs])
     return f":warning:  *S3 Upload*: {plural(len(runs), 'run')} stalled{lines}"
 
 

@@ -140,6 +140,11 @@ class Selection(Sequence[LocalFile]):
             Selection(self._table, (row for row in self._rows if row in rows)),
         )
 
+    def both(self, other: Selection) -> Selection:
+        """Return the files that are in ``other`` too, which is of the same table, in the order of this one."""
+        rows = set(other._rows) if len(other) else ()
+        return Selection(self._table, (row for row in self._rows if row in rows))
+
     def __len__(self) -> int:
         return len(self._rows)
 

@@ -36,12 +36,12 @@ _FIRST = re.compile(
 class Markers:
     """Tells the files that say a run is finished, in whatever folder of the run they lie.
 
-    Known are those of the instruments; ``further`` are patterns of the shell, relative to the run folder (the
-    ``completion_markers`` of a config).
+    Known are those of the instruments; ``further`` are patterns of the shell, relative to the run folder, in upper
+    or lower case (the ``completion_markers`` of a config).
     """
 
     def __init__(self, further: Sequence[str] = ()) -> None:
-        self._further = tuple(further)
+        self._further = tuple(pattern.lower() for pattern in further)
         self._known: dict[str, bool] = {}
 
     def include(self, name: str) -> bool:
@@ -57,7 +57,7 @@ class Markers:
         return found
 
     def _is_further(self, name: str) -> bool:
-        return any(fnmatchcase(name, pattern) for pattern in self._further)
+        return bool(self._further) and any(fnmatchcase(name.lower(), pattern) for pattern in self._further)
 
     def _rank(self, name: str) -> int:
         if self._is_further(name):

@@ -6,7 +6,8 @@ The fields of the replaced tool come first and keep their meaning, ours follow:
 ``total_failed_upload``, ``failed_upload_files`` (absolute paths), ``uploaded_files`` (absolute path -> ETag
 without quotes), then ``bucket``, ``remote_path``, ``started_at``, ``updated_at``, ``completed_at``,
 ``failures`` (absolute path -> reason) and ``files`` (name relative to the run folder -> size in bytes,
-mtime_ns, crc64nvme in base64, uploaded_at, and part_size of multipart objects), and ``exclude_patterns``.
+mtime_ns, crc64nvme in base64, uploaded_at, and part_size of multipart objects), ``exclude_patterns``, ``state``
+(``completed``, ``partial``, or ``in_progress`` while the instrument writes the run), ``instrument`` and ``rule``.
 Times are UTC in ISO 8601.
 """
 
@@ -54,6 +55,17 @@ class RunLog:
     updated_at: str | None = None
     completed_at: str | None = None
     exclude_patterns: list[str] | None = None
+    in_progress: bool = False
+    """Whether the run was still being written when it was last uploaded; its markers are not there then."""
+    instrument: str | None = None
+    """The platform that wrote the run, with the version of its software where it is known."""
+    rule: str | None = None
+    """What decided that the run is, or is not, complete."""
+
+    @property
+    def state(self) -> str:
+        """Return ``completed``, ``in_progress`` or ``partial``."""
+        return "completed" if self.completed else "in_progress" if self.in_progress else "partial"
 
     def finish(self, expected: Iterable[str], failures: Mapping[str, str], now: str) -> None:
         """Note the outcome of an attempt.
@@ -89,6 +101,9 @@ class RunLog:
             "updated_at": self.updated_at,
             "completed_at": self.completed_at,
             "exclude_patterns": self.exclude_patterns,
+            "state": self.state,
+            "instrument": self.instrument,
+            "rule": self.rule,
             "failures": failed,
         }
         yield json.dumps(head, indent=4)[:-2] + ",\n"
@@ -208,4 +223,7 @@ def _from_json(data: dict[str, Any], files: Records, run_path: str) -> RunLog:
         updated_at=optional(data.get("updated_at"), str),
         completed_at=optional(data.get("completed_at"), str),
         exclude_patterns=None if patterns is None else [typed(pattern, str) for pattern in patterns],
+        in_progress=data.get("state") == "in_progress",
+        instrument=optional(data.get("instrument"), str),
+        rule=optional(data.get("rule"), str),
     )

@@ -55,19 +55,21 @@ def test_only_new_runs_can_be_too_old(moto_lab: Lab) -> None:
     }
 
 
-def test_each_termination_file_alone_completes_a_run(moto_lab: Lab) -> None:
-    bucket, expected = moto_lab.bucket(), {}
+def test_a_run_is_complete_by_its_instrument_s_rule_or_by_any_termination_file(moto_lab: Lab) -> None:
+    bucket, by_instrument, by_any = moto_lab.bucket(), {}, {}
     markers = ["CopyComplete.txt", "RTAComplete.txt", "RTAComplete.xml", "RTARead1Complete.txt"]
     for number, marker in enumerate(markers):
         run = moto_lab.make_run(number)
         (run / "RTAComplete.txt").unlink()
         (run / "CopyComplete.txt").unlink()
         (run / marker).touch()
-        expected[run.name] = "not_complete" if marker == "RTARead1Complete.txt" else "new"
+        by_instrument[run.name] = "new" if marker == "CopyComplete.txt" else "not_complete"
+        by_any[run.name] = "not_complete" if marker == "RTARead1Complete.txt" else "new"
 
-    done = moto_lab.monitor(moto_lab.write_config(moto_lab.section(bucket)), "--dry-run", "--json")
-
-    assert {row["run_id"]: row["reason"] for row in done.json["runs"]} == expected
+    for completion, expected in (("instrument", by_instrument), ("any", by_any)):
+        section = moto_lab.section(bucket, completion=completion)
+        done = moto_lab.monitor(moto_lab.write_config(section), "--dry-run", "--json")
+        assert {row["run_id"]: row["reason"] for row in done.json["runs"]} == expected
 
 
 def test_run_folders_without_run_info_are_no_runs(moto_lab: Lab) -> None:

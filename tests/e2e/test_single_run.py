@@ -32,6 +32,8 @@ def test_a_complete_run_goes_up_and_its_log_has_the_old_fields(lab: Lab) -> None
     (row,) = done.json["runs"]
     assert row.pop("seconds") > 0
     assert row.pop("detail")
+    assert row.pop("instrument")["platform"] == "NovaSeq 6000"
+    assert row.pop("rule") == "NovaSeq 6000: CopyComplete.txt ends a run"
     assert row == {
         "run_id": run.name,
         "run_path": str(run),

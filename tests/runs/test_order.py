@@ -62,7 +62,7 @@ def test_patterns_of_the_config_are_of_the_path_in_the_run_folder() -> None:
     assert markers.include("done/a.flag")
     assert markers.include("FINISHED")
     assert not markers.include("other/FINISHED")
-    assert not markers.include("finished")
+    assert markers.include("finished")
     assert markers.include("CopyComplete.txt")
 
 

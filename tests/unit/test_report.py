@@ -25,6 +25,8 @@ KEYS = [
     "uploaded_files",
     "failed_files",
     "seconds",
+    "instrument",
+    "rule",
 ]
 
 
@@ -58,6 +60,8 @@ def test_the_document_has_the_runs_and_the_exit_code() -> None:
         "uploaded_files": 2,
         "failed_files": [],
         "seconds": 1.235,
+        "instrument": None,
+        "rule": None,
     }
 
 
@@ -134,7 +138,7 @@ def test_every_state_and_reason_has_a_line_and_is_in_the_document(state: State, 
 
 
 def test_states_and_reasons_are_the_stable_codes_that_scripts_read() -> None:
-    assert set(get_args(State)) == {"uploaded", "partial", "skipped", "would_upload", "would_resume"}
+    assert set(get_args(State)) == {"uploaded", "partial", "skipped", "would_upload", "would_resume", "in_progress"}
     assert set(get_args(Reason)) == {
         "new",
         "partial",
@@ -144,4 +148,9 @@ def test_states_and_reasons_are_the_stable_codes_that_scripts_read() -> None:
         "samples_do_not_match",
         "no_sample_sheet",
         "failed_files",
+        "run_does_not_match",
+        "instrument_does_not_match",
+        "failed_on_instrument",
+        "in_progress",
+        "changed",
     }

@@ -88,12 +88,12 @@ def test_runs_that_failed_on_the_instrument_are_one_message_with_what_it_says() 
 
 def test_runs_that_stalled_are_one_message_with_what_they_wait_for() -> None:
     assert stalled_text([StalledRun("run1", 26.4 * 3600, "CopyComplete.txt")]) == (
-        ":warning:  *S3 Upload*: 1 run stalled\n\t\t• run1: no new file for 26 h, still without CopyComplete.txt"
+        ":warning:  *S3 Upload*: 1 run stalled\n\t\t• run1: no new file for 26 h (CopyComplete.txt)"
     )
     runs = [StalledRun("a", 86_400, "RunUploaded.json"), StalledRun("b", 1e7, "c"), StalledRun("d", 1800, "e")]
     assert stalled_text(runs) == (
-        ":warning:  *S3 Upload*: 3 runs stalled\n\t\t• a: no new file for 24 h, still without RunUploaded.json"
-        "\n\t\t• b: no new file for 2,778 h, still without c\n\t\t• d: no new file for 30 min, still without e"
+        ":warning:  *S3 Upload*: 3 runs stalled\n\t\t• a: no new file for 24 h (RunUploaded.json)"
+        "\n\t\t• b: no new file for 2,778 h (c)\n\t\t• d: no new file for 30 min (e)"
     )
 
 
@@ -101,7 +101,7 @@ def test_what_an_instrument_says_cannot_forge_markup_or_lines() -> None:
     text = instrument_failure_text([FailedRun("<run>", "a\nb & <!channel>")])
     assert text.endswith("\n\t\t• &lt;run&gt;: a\\x0ab &amp; &lt;!channel&gt;")
     text = stalled_text([StalledRun("a\n• b", 86_400, "<x>")])
-    assert text.endswith("\n\t\t• a\\x0a• b: no new file for 24 h, still without &lt;x&gt;")
+    assert text.endswith("\n\t\t• a\\x0a• b: no new file for 24 h (&lt;x&gt;)")
 
 
 async def test_a_message_arrives_once_as_json_with_its_text(listener: SlackListener, records: Records) -> None:
