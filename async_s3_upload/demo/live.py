@@ -159,8 +159,8 @@ class _Audience:
             f"  {sight.percent:3.0f} %"
         )
         for place, files in (("the instrument has written", sight.on_disk), ("S3 has", sight.in_s3)):
-            for name in (*self._player.script.markers[:1], self._marker):
-                if name in files and f"{place} {name}" not in self._told:
+            for name in self._player.script.markers:
+                if name in ("RTAComplete.txt", self._marker) and name in files and f"{place} {name}" not in self._told:
                     self._told.add(f"{place} {name}")
                     say(f"{'':>18}{place} {name}")
 

@@ -11,13 +11,6 @@ from async_s3_upload.demo.instrument.player import Player
 from async_s3_upload.demo.instrument.script import Ending, Script
 from async_s3_upload.runs.completion import look_at
 
-waits_for_instruments = pytest.mark.xfail(reason="the rules by instrument are not in yet", strict=False)
-NOT_YET = {"novaseq_6000", "novaseq_x", "nextseq_2000", "miseq", "aviti", "ont"}
-
-
-def layouts(names: tuple[str, ...], not_yet: set[str]) -> list[object]:
-    return [pytest.param(name, marks=waits_for_instruments) if name in not_yet else name for name in names]
-
 
 def script(layout: str, ending: Ending) -> Script:
     return make_script(layout, total_bytes=50_000, cycles=6, ending=ending, late_logs=True)
@@ -34,7 +27,7 @@ def states(made: Script, parent: Path) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("layout", layouts(LAYOUTS, NOT_YET))
+@pytest.mark.parametrize("layout", LAYOUTS)
 def test_a_run_is_complete_from_its_last_marker_on_and_never_before(tmp_path: Path, layout: str) -> None:
     made = script(layout, "complete")
     assert made.completes_at is not None
@@ -45,7 +38,7 @@ def test_a_run_is_complete_from_its_last_marker_on_and_never_before(tmp_path: Pa
     assert set(after) == {"complete"}
 
 
-@pytest.mark.parametrize("layout", layouts(CAN_FAIL, set(CAN_FAIL)))
+@pytest.mark.parametrize("layout", CAN_FAIL)
 def test_a_failed_run_is_never_complete(tmp_path: Path, layout: str) -> None:
     made = script(layout, "failed")
     assert made.ends_at is not None
@@ -54,7 +47,7 @@ def test_a_failed_run_is_never_complete(tmp_path: Path, layout: str) -> None:
     assert set(found[made.ends_at :]) == {"failed"}
 
 
-@pytest.mark.parametrize("layout", layouts(LAYOUTS, {"aviti", "ont"}))
+@pytest.mark.parametrize("layout", LAYOUTS)
 def test_a_run_that_just_stops_goes_on_running(tmp_path: Path, layout: str) -> None:
     found = states(script(layout, "stalled"), tmp_path)
     assert found[-1] == "running"

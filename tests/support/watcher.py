@@ -15,7 +15,7 @@ from .s3requests import Seen
 from .s3server import ObjectSeen, S3Server
 
 _WRITES = ("PutObject", "CompleteMultipartUpload")
-_POLL_SECONDS = 0.02
+_POLL_SECONDS = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,14 +32,19 @@ class MarkerWatcher:
 
     Of a poll, the markers are looked for first and the rest of the run is listed then: what is missing in that listing
     was missing while the marker was there. Polls that the server does not answer count as none.
+
+    No marker may be there before all that is no marker is, and none of ``last`` before all the rest, markers too.
     """
 
-    def __init__(self, server: S3Server, bucket: str, prefix: str, markers: Collection[str]) -> None:
+    def __init__(
+        self, server: S3Server, bucket: str, prefix: str, markers: Collection[str], last: Collection[str] = ()
+    ) -> None:
         self._client = server.client()
         self._server = server
         self._bucket = bucket
         self._prefix = f"{prefix.strip('/')}/"
-        self._markers = frozenset(markers)
+        self._markers = frozenset(markers) | frozenset(last)
+        self._last_markers = frozenset(last)
         self._moments: list[tuple[tuple[str, ...], dict[str, ObjectSeen]]] = []
         self._begun = self._polls = self._last = 0
         self._stopped = threading.Event()
@@ -69,16 +74,17 @@ class MarkerWatcher:
                 raise TimeoutError("no poll was answered")
 
     def early(self, run: Path, *, late: Collection[str] = ()) -> list[Early]:
-        """Return the moments at which a marker was there and another file was not, or not as it is now.
+        """Return the moments at which a marker was there before its time, or beside a file that is another one now.
 
         To be called when the folder ``run`` and what is uploaded of it are final. ``late`` are files (relative) that
         the instrument wrote after the marker.
         """
         final = self._listed()
-        sizes = {name: path.stat().st_size for name, path in _files(run) if name not in self._markers}
-        wanted = [(name, size) for name, size in sorted(sizes.items()) if name not in late]
+        sizes = {name: path.stat().st_size for name, path in _files(run) if name not in late}
         found = []
         for markers, objects in self._moments:
+            may_lack = self._last_markers if self._last_markers & set(markers) else self._markers
+            wanted = [(name, size) for name, size in sizes.items() if name not in may_lack]
             missing = tuple(name for name, _ in wanted if name not in objects)
             old = tuple(
                 name

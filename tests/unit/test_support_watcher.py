@@ -28,8 +28,8 @@ class Bucket:
         body = (self.run / name).read_bytes() if content is None else content
         (server or self.server).client().put_object(Bucket=self.name, Key=f"runs/{self.run.name}/{name}", Body=body)
 
-    def watcher(self) -> MarkerWatcher:
-        return MarkerWatcher(self.server, self.name, f"/runs/{self.run.name}", MARKERS)
+    def watcher(self, *last: str) -> MarkerWatcher:
+        return MarkerWatcher(self.server, self.name, f"/runs/{self.run.name}", MARKERS, last)
 
 
 @pytest.fixture
@@ -56,6 +56,21 @@ def test_a_marker_that_is_uploaded_first_is_early_until_the_last_file_is_there(b
     assert Early(("CopyComplete.txt",), ("Data/one.cbcl", "Data/two.cbcl", "RunInfo.xml"), ()) in found
     assert found[-1] == Early(("CopyComplete.txt",), ("Data/two.cbcl",), ())
     assert watcher.differing(bucket.run) == []
+
+
+def test_the_last_marker_is_early_before_the_other_markers_and_those_are_not_before_it(bucket: Bucket) -> None:
+    (bucket.run / "RTAComplete.txt").write_bytes(b" ")
+    for first, second in (("RTAComplete.txt", "CopyComplete.txt"), ("CopyComplete.txt", "RTAComplete.txt")):
+        with bucket.watcher("CopyComplete.txt") as watcher:
+            for name in (*FILES, first):
+                bucket.put(name)
+            watcher.look()
+            bucket.put(second)
+            watcher.look()
+        expected = [Early(("CopyComplete.txt",), ("RTAComplete.txt",), ())] if first == "CopyComplete.txt" else []
+        assert watcher.early(bucket.run) == expected
+        for name in (first, second):
+            bucket.server.client().delete_object(Bucket=bucket.name, Key=f"runs/{bucket.run.name}/{name}")
 
 
 @pytest.mark.parametrize("content", [b"2" * 150, b"x" * 200], ids=["another size", "the same size"])

@@ -43,8 +43,8 @@ def illumina_script(layout: str, plan: RunPlan, model: Model) -> Script:
 
 def _markers(model: Model) -> tuple[str, ...]:
     if not model.copy_marker:
-        return ("RTAComplete.txt",)
-    return ("RTAComplete.txt", "RunCompletionStatus.xml", "CopyComplete.txt")
+        return ("ImageAnalysis_Netcopy_complete.txt", "Basecalling_Netcopy_complete.txt", "RTAComplete.txt")
+    return ("SequenceComplete.txt", "RTAComplete.txt", "RTAExited.txt", "RunCompletionStatus.xml", "CopyComplete.txt")
 
 
 def _begin(timeline: Timeline, model: Model, plan: RunPlan) -> None:

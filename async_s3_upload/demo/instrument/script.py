@@ -32,9 +32,10 @@ class Step:
 class Script:
     """A whole run. ``steps`` are in the order of their times.
 
-    ``markers`` are the files that say how the run ended, in the order in which they appear; the last one ends it.
-    ``ends_at`` is the index of the step after which the run is over in the way that ``ending`` says, None where it
-    just stops (``stalled``). Steps behind that one are late logs. ``completes_at`` is the same for complete runs only.
+    ``markers`` are the files that say that the run, or a stage of all of it, ended, in their order; the last one ends
+    the run. ``ends_at`` is the index of the step after which the run is over in the way that ``ending`` says, None
+    where it just stops (``stalled``). Steps behind that one are late logs. ``completes_at`` is the same for complete
+    runs only.
     """
 
     layout: str
