@@ -24,10 +24,13 @@ BENCH ?=
 COVERAGE := --cov=async_s3_upload.runs --cov=async_s3_upload.state --cov=async_s3_upload.transfer.plan --cov=async_s3_upload.transfer.parts \
 	--cov-branch --cov-report=term --cov-fail-under=95
 
-.PHONY: demo test soak fuzz lint types imports check smoke bench-peers bench-scale install clean
+.PHONY: demo demo-live test soak fuzz lint types imports check smoke bench-peers bench-scale bench-live install clean
 
 demo: $(DEMO_STAMP)
 	$(BIN)/async-s3-upload demo
+
+demo-live: $(DEMO_STAMP)
+	$(BIN)/async-s3-upload demo --live
 
 test: $(STAMP)
 	$(BIN)/python -m pytest $(COVERAGE)
@@ -58,6 +61,9 @@ bench-peers: $(STAMP) $(PEERS_STAMP)
 
 bench-scale: $(STAMP)
 	$(BIN)/python -m benchmarks scale
+
+bench-live: $(STAMP)
+	$(BIN)/python -m benchmarks live
 
 install: $(STAMP)
 

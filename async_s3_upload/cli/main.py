@@ -180,8 +180,17 @@ app.command(epilog=EXIT_CODE_HELP)(cleanup)
 
 
 @app.command()
-def demo() -> None:
+def demo(
+    live: Annotated[
+        bool,
+        typer.Option("--live", help="Let a made-up instrument write a run in half a minute, and upload it meanwhile."),
+    ] = False,
+) -> None:
     """Show the main job on made-up runs and an embedded S3 server."""
+    if live:
+        from async_s3_upload.demo.live import show_live
+
+        raise typer.Exit(show_live())
     from async_s3_upload.demo.show import show
 
     raise typer.Exit(show())

@@ -8,17 +8,15 @@ from dataclasses import dataclass
 from itertools import chain, count, islice, product
 from typing import Literal
 
+from async_s3_upload.demo.run_documents import run_info, sample_sheet
+
 KIB = 1024
 MIB = 1024 * KIB
 _BLOCK_BYTES = 4 * MIB
-_READS = ((151, "N"), (10, "Y"), (10, "Y"), (151, "N"))  # cycles, and whether they read an index
+_READS = ((151, False), (10, True), (10, True), (151, False))  # cycles, and whether they read an index
 _CYCLES = sum(cycles for cycles, _ in _READS)
 _MODELS = {"novaseq": "NovaSeq", "miseq": "MiSeq"}
-_INTEROP = ("CorrectedInt", "Error", "Extraction", "Index", "Q", "Tile")
-_SHEET_HEAD = (
-    "[Header]\nIEMFileVersion,4\nExperiment Name,made_up\nWorkflow,GenerateFASTQ\n\n[Reads]\n151\n151\n\n"
-    "[Settings]\nAdapterRead1,CTGTCTCTTATACACATCT\n\n[Data]\nSample_ID,Sample_Name,Sample_Well,Index_ID\n"
-)
+INTEROP = ("CorrectedInt", "Error", "Extraction", "Index", "Q", "Tile")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +66,7 @@ def make_run_folder(parent: str, shape: RunShape, seed: int = 1) -> str:
     there already, ValueError where ``small_files`` cannot hold the files which every run has.
     """
     fixed, markers = _texts(shape), _markers(shape)
-    data_files = shape.small_files - len(fixed) - len(markers) - len(_INTEROP)
+    data_files = shape.small_files - len(fixed) - len(markers) - len(INTEROP)
     if data_files < 0:
         raise ValueError(f"a run folder has at least {shape.small_files - data_files} small files")
     os.makedirs(folder := os.path.join(parent, shape.run_id))
@@ -76,7 +74,7 @@ def make_run_folder(parent: str, shape: RunShape, seed: int = 1) -> str:
     writer.texts(fixed)
     for path in islice(_call_paths(shape), shape.big_files):
         writer.data(path, shape.big_bytes)
-    interop = (f"InterOp/{name}MetricsOut.bin" for name in _INTEROP)
+    interop = (f"InterOp/{name}MetricsOut.bin" for name in INTEROP)
     for path in chain(interop, _small_paths(shape, data_files)):
         writer.data(path, writer.size_around(shape.small_mean_bytes))
     writer.texts(markers)
@@ -170,31 +168,16 @@ def _markers(shape: RunShape) -> dict[str, str]:
 def _texts(shape: RunShape) -> dict[str, str]:
     """Return what every run has: description, parameters, samples, a dot-file, an empty file."""
     date, instrument, number, side_and_cell = shape.run_id.split("_", 3)
-    reads = "".join(
-        f'<Read Number="{index}" NumCycles="{cycles}" IsIndexedRead="{is_index}" />\n'
-        for index, (cycles, is_index) in enumerate(_READS, start=1)
-    )
-    lanes, surfaces, swaths, tiles = shape.layout
-    run_info = f"""<?xml version="1.0" encoding="utf-8"?>
-<RunInfo Version="5">
-<Run Id="{shape.run_id}" Number="{int(number)}">
-<Flowcell>{side_and_cell[1:]}</Flowcell><Instrument>{instrument}</Instrument><Date>{date}</Date>
-<Reads>
-{reads}</Reads>
-<FlowcellLayout LaneCount="{lanes}" SurfaceCount="{surfaces}" SwathCount="{swaths}" TileCount="{tiles}" />
-</Run>
-</RunInfo>
-"""
+    info = run_info(shape.run_id, int(number), side_and_cell[1:], instrument, date, _READS, shape.layout)
     parameters = f"""<?xml version="1.0"?>
 <RunParameters>
 <ApplicationName>{_MODELS[shape.instrument]} Control Software</ApplicationName><RunId>{shape.run_id}</RunId>
 </RunParameters>
 """
-    rows = "".join(f"{name},{name},A{index},UDP{index:04}\n" for index, name in enumerate(shape.samples, 1))
     return {
-        "RunInfo.xml": run_info,
+        "RunInfo.xml": info,
         "RunParameters.xml": parameters,
-        "SampleSheet.csv": f"{_SHEET_HEAD}{rows}",
+        "SampleSheet.csv": sample_sheet(shape.samples),
         ".transfer_state": "queued\n",
         f"RTALogs/20{date}-1102_WarningLog_00.tsv": "",
     }
