@@ -1,4 +1,4 @@
-"""The small files that instruments write about a run: whatever is in them, a run folder is told, and none is refused."""
+"""The small files that instruments write about a run: whatever is in them, a run folder is told."""
 
 from __future__ import annotations
 
