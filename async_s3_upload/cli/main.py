@@ -15,6 +15,7 @@ from async_s3_upload.cli.documents import json_on_failure, print_document, print
 from async_s3_upload.cli.options import EXIT_CODE_HELP, AsJson, Concurrency, EndpointUrl, Profile, Region, state_folder
 from async_s3_upload.cli.proof_commands import cleanup, verify
 from async_s3_upload.cli.report import Report
+from async_s3_upload.cli.status.options import status
 from async_s3_upload.errors import UploadError, UsageError
 from async_s3_upload.text import one_line, plural
 
@@ -175,6 +176,7 @@ def upload(
     _finish(report, as_json=as_json, dry_run=dry_run)
 
 
+app.command(epilog=EXIT_CODE_HELP)(status)
 app.command(epilog=EXIT_CODE_HELP)(verify)
 app.command(epilog=EXIT_CODE_HELP)(cleanup)
 
