@@ -14,14 +14,17 @@ export REALDATA
 # Of `make soak`.
 ROUNDS ?= 100
 SEED ?= 1
+# Of `make fuzz`, such as FUZZ="--target samplesheet --seed 7".
+FUZZ_SECONDS ?= 60
+FUZZ ?=
 # Of `make bench-peers`, such as BENCH="--scale 0.01 --repeats 1".
 BENCH ?=
 
 # What must not be wrong is covered by branches: deciding, remembering, planning.
-COVERAGE := --cov=async_s3_upload.runs --cov=async_s3_upload.state --cov=async_s3_upload.transfer.plan \
+COVERAGE := --cov=async_s3_upload.runs --cov=async_s3_upload.state --cov=async_s3_upload.transfer.plan --cov=async_s3_upload.transfer.parts \
 	--cov-branch --cov-report=term --cov-fail-under=95
 
-.PHONY: demo demo-live test soak lint types imports check smoke bench-peers bench-scale bench-live install clean
+.PHONY: demo demo-live test soak fuzz lint types imports check smoke bench-peers bench-scale bench-live install clean
 
 demo: $(DEMO_STAMP)
 	$(BIN)/async-s3-upload demo
@@ -46,6 +49,9 @@ imports: $(STAMP)
 
 soak: $(STAMP)
 	$(BIN)/python -m tests.faults.soak --rounds $(ROUNDS) --seed $(SEED)
+
+fuzz: $(STAMP)
+	$(BIN)/python -m tests.fuzz --seconds $(FUZZ_SECONDS) $(FUZZ)
 
 smoke: $(STAMP)
 	$(BIN)/python -m benchmarks smoke

@@ -128,6 +128,8 @@ class MonitorSection(ObjectProperties):
     """Upload files of running runs, too, once they have been still for ``min_file_age``."""
     min_file_age: Annotated[float, Field(gt=0, allow_inf_nan=False)] = DEFAULT_MIN_FILE_AGE_S
     """Seconds since the mtime of a running run's file before it may go up."""
+    manifest: bool = False
+    """Send a manifest of the run, as a table and as JSON, before its termination files."""
 
 
 class Config(ObjectProperties):

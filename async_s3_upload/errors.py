@@ -11,7 +11,7 @@ from typing import ClassVar
 
 EXIT_CODES: dict[int, str] = {
     0: "done, or nothing to do",
-    1: "fatal: AWS access, a bucket, or the log folder",
+    1: "fatal: AWS access, a bucket, the log folder, or a manifest that cannot be read",
     2: "usage or config error, or not a complete run",
     3: "some files or runs failed; they are tried again next time",
     4: "verify found objects that are missing or different",
@@ -33,6 +33,10 @@ class AwsAccessError(UploadError):
 
 class LogDirError(UploadError):
     """The log folder cannot be created or written: nothing is started without a memory."""
+
+
+class ManifestError(UploadError):
+    """The manifest to verify by cannot be had, or is none."""
 
 
 class WorkersError(UploadError):

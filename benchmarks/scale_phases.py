@@ -74,7 +74,7 @@ def _prepare(root: str, log_dir: str) -> None:
 
 
 def _plan(root: str, _log_dir: str) -> None:
-    from async_s3_upload.cli.remaining import left_to_send
+    from async_s3_upload.delivery.remaining import left_to_send
     from async_s3_upload.runs.scan import scan
     from async_s3_upload.state.run_log import RunLog
     from async_s3_upload.transfer.plan import plan_job
@@ -86,7 +86,7 @@ def _plan(root: str, _log_dir: str) -> None:
 def _verify(root: str, log_dir: str) -> None:
     import asyncio
 
-    from async_s3_upload.cli.reconcile import Reconciler
+    from async_s3_upload.delivery.reconcile import Reconciler
     from async_s3_upload.runs.scan import scan
     from async_s3_upload.state.run_logs import Identity, RunLogs
     from async_s3_upload.state.run_state import RunState, recall
@@ -130,8 +130,8 @@ def _runlog(root: str, log_dir: str) -> None:
 
 def _record(root: str, log_dir: str) -> None:
     """Take the results of a job as they come from the workers, as fast as the process can."""
-    from async_s3_upload.cli.recording import Recorder, now_text
-    from async_s3_upload.cli.remaining import left_to_send
+    from async_s3_upload.delivery.recording import Recorder, now_text
+    from async_s3_upload.delivery.remaining import left_to_send
     from async_s3_upload.runs.scan import scan
     from async_s3_upload.state.run_logs import Identity, RunLogs
     from async_s3_upload.state.run_state import RunState, recall

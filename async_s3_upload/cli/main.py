@@ -118,6 +118,9 @@ def upload(
         list[str] | None,
         typer.Option("--exclude", metavar="REGEX", help="Leave files out whose full path matches. Repeatable."),
     ] = None,
+    manifest: Annotated[
+        bool, typer.Option("--manifest", help="Send a manifest of the folder too, before its termination files.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Tell what would be sent; change nothing.")] = False,
     log_dir: Annotated[
         str | None,
@@ -166,6 +169,7 @@ def upload(
             profile=profile,
             region=region,
             transport=transport,
+            manifest=manifest,
         )
         report = run_upload(request, os.environ, dry_run=dry_run)
     _finish(report, as_json=as_json, dry_run=dry_run)

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from async_s3_upload.cli.cleanup import sweep
 from async_s3_upload.cli.concerns import find_concerns, tell_concerns
 from async_s3_upload.cli.logs import LOCK_FILE, console_log, file_log, prepare_log_dir
-from async_s3_upload.cli.report import Report, RunRow
+from async_s3_upload.cli.report import Report
 from async_s3_upload.cli.session import (
     Ending,
     access_for,
@@ -24,8 +24,9 @@ from async_s3_upload.cli.session import (
 )
 from async_s3_upload.cli.signals import Interruption
 from async_s3_upload.cli.survey import Survey, survey
-from async_s3_upload.cli.uploading import preview
 from async_s3_upload.config import Config
+from async_s3_upload.delivery.row import RunRow
+from async_s3_upload.delivery.uploading import preview
 from async_s3_upload.errors import AwsAccessError, Interrupted, UploadError
 from async_s3_upload.notify import slack
 from async_s3_upload.state.lock import AlreadyRunning, exclusive

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
 
 import typer
 
@@ -14,6 +14,7 @@ from async_s3_upload.text import one_line
 
 if TYPE_CHECKING:
     from async_s3_upload.cli.session import Resources
+    from async_s3_upload.cli.verify.report import VerifyReport
     from async_s3_upload.config import Config
 
 
@@ -38,11 +39,20 @@ def verify(
         list[str] | None,
         typer.Option("--exclude", metavar="REGEX", help="With --local-path: files that were left out. Repeatable."),
     ] = None,
+    manifest: Annotated[
+        str | None,
+        typer.Option(
+            "--manifest",
+            metavar="S3-URL|FILE",
+            help="Verify the run of this manifest, by that alone; with --bucket, as it lies in that bucket.",
+        ),
+    ] = None,
     deep: Annotated[
         bool,
         typer.Option(
             "--deep/--quick",
-            help="Read every local file and compare its bytes; or compare sizes, times and ETags.",
+            help="Read every local file and compare its bytes (with --manifest: compare the checksums that S3 keeps); "
+            "or compare sizes, times and ETags.",
         ),
     ] = False,
     repair: Annotated[
@@ -74,10 +84,34 @@ def verify(
 ) -> None:
     """Compare what S3 holds with what was sent, and tell what is missing, different or extra."""
     from async_s3_upload.cli.upload import checked_destination
-    from async_s3_upload.cli.verify import VerifyRequest, run_verify
-    from async_s3_upload.cli.verify_choice import Choice
+    from async_s3_upload.cli.verify.by_manifest import ManifestRequest, run_verify_manifest
+    from async_s3_upload.cli.verify.choice import Choice, check_alone
+    from async_s3_upload.cli.verify.command import VerifyRequest, run_verify
     from async_s3_upload.config import read_config
 
+    if manifest is not None:
+        others = {
+            "--run": run,
+            "--config": config,
+            "--days": days,
+            "--local-path": local_path,
+            "--remote-path": remote_path,
+            "--exclude": exclude,
+            "--repair": repair or None,
+            "--log-dir": log_dir,
+            "--cores": cores,
+            "--checksum": checksum,
+        }
+        with json_on_failure(as_json):
+            check_alone("--manifest", others)
+            checked_destination("none" if bucket is None else bucket, "/", endpoint_url)
+            by_manifest = run_verify_manifest(
+                ManifestRequest(
+                    manifest, bucket, "deep" if deep else "quick", concurrency, endpoint_url, profile, region
+                ),
+                os.environ,
+            )
+        _finish(by_manifest, as_json=as_json)
     with json_on_failure(as_json):
         choice = Choice(run, config, days, local_path, bucket, remote_path, exclude or [], log_dir)
         choice.check()
@@ -95,6 +129,10 @@ def verify(
             region=region,
         )
         report = run_verify(request, os.environ)
+    _finish(report, as_json=as_json)
+
+
+def _finish(report: VerifyReport, *, as_json: bool) -> NoReturn:
     if as_json:
         print_document(report)
     else:

@@ -7,9 +7,9 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from async_s3_upload.cli.report import RunRow
 from async_s3_upload.cli.signals import Interruption
-from async_s3_upload.cli.uploading import RunTask, Uploader
+from async_s3_upload.delivery.row import RunRow
+from async_s3_upload.delivery.uploading import RunTask, Uploader
 from async_s3_upload.errors import Interrupted
 from async_s3_upload.text import printable
 

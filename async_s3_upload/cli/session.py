@@ -10,10 +10,10 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from async_s3_upload.cli.report import RunRow
 from async_s3_upload.cli.sequel import Sequel
 from async_s3_upload.cli.signals import Interruption
-from async_s3_upload.cli.uploading import RunTask, Uploader
+from async_s3_upload.delivery.row import RunRow
+from async_s3_upload.delivery.uploading import RunTask, Uploader
 from async_s3_upload.errors import AwsAccessError, Interrupted, UploadError
 from async_s3_upload.notify import slack
 from async_s3_upload.state.run_logs import RunLogs
@@ -214,14 +214,16 @@ async def upload_all(
 
 
 @asynccontextmanager
-async def control_store(access: AwsAccess, limit_s: float = CONTROL_LIMIT_S) -> AsyncIterator[ObjectStore]:
+async def control_store(
+    access: AwsAccess, limit_s: float = CONTROL_LIMIT_S, connections: int = 8
+) -> AsyncIterator[ObjectStore]:
     """Open a store for the few requests that carry no bytes; a page of a listing has ``limit_s`` seconds.
 
     Raises:
         AwsAccessError: there are no credentials.
     """
     try:
-        store = await open_s3(access, limit_s).__aenter__()
+        store = await open_s3(access, limit_s, connections).__aenter__()
     except StoreError as error:
         raise AwsAccessError(likely_cause(error)) from error
     try:

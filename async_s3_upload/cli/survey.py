@@ -6,11 +6,11 @@ import os
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from async_s3_upload.cli.remaining import left_to_send
-from async_s3_upload.cli.report import RunRow
 from async_s3_upload.cli.session import object_settings
-from async_s3_upload.cli.uploading import RunTask
 from async_s3_upload.config import Config, MonitorSection
+from async_s3_upload.delivery.remaining import left_to_send
+from async_s3_upload.delivery.row import RunRow
+from async_s3_upload.delivery.uploading import RunTask
 from async_s3_upload.runs.completion import CompletionRules, RunFolder
 from async_s3_upload.runs.discover import find_runs
 from async_s3_upload.runs.samplesheet import read_samples
@@ -122,9 +122,10 @@ class _Surveyor:
             decision.reason,
             decision.detail,
             object_settings(self._config.object_properties(section)),
-            run.instrument,
-            run.verdict.rule,
-            tuple(section.completion_markers),
+            instrument=run.instrument,
+            rule=run.verdict.rule,
+            markers=tuple(section.completion_markers),
+            manifest=section.manifest,
         )
         self._sort_in(run, task, decision, section.min_file_age, memory.log)
 

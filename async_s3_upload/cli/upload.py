@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from async_s3_upload.cli.logs import console_log, file_log, prepare_log_dir
-from async_s3_upload.cli.report import Report, RunRow
+from async_s3_upload.cli.report import Report
 from async_s3_upload.cli.session import (
     Resources,
     alert_webhook,
@@ -21,7 +21,8 @@ from async_s3_upload.cli.session import (
     worker_settings,
 )
 from async_s3_upload.cli.signals import Interruption
-from async_s3_upload.cli.uploading import RunTask, preview
+from async_s3_upload.delivery.row import RunRow
+from async_s3_upload.delivery.uploading import RunTask, preview
 from async_s3_upload.destination import check_bucket_name, check_remote_path
 from async_s3_upload.errors import AwsAccessError, NotACompleteRun, UploadError, UsageError
 from async_s3_upload.notify import slack
@@ -51,6 +52,7 @@ class UploadRequest:
     profile: str | None
     region: str | None
     transport: Transport
+    manifest: bool = False
 
 
 def run_folder_path(local_path: str) -> str:
@@ -166,7 +168,7 @@ class _Command:
     def _task(self, reason: Reason, detail: str) -> RunTask:
         request = self._request
         identity = Identity(request.run_path, request.bucket, request.remote_path)
-        task = RunTask(identity, request.exclude, reason, detail)
+        task = RunTask(identity, request.exclude, reason, detail, manifest=request.manifest)
         if self._run is None:
             return task
         return replace(task, instrument=self._run.instrument, rule=self._run.verdict.rule)

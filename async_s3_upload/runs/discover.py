@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from async_s3_upload.runs.completion import DEFAULT, CompletionRules, RunFolder, look_at
@@ -60,31 +59,36 @@ def _look(path: str, rules: CompletionRules, now: float | None, found: Found) ->
 
 
 def _expanded(pattern: str, problems: list[str]) -> list[str]:
-    parts = pattern.split(os.sep)
-    if ANY_FOLDER not in parts or os.path.isdir(pattern):
+    if ANY_FOLDER not in pattern.split(os.sep):
         return [pattern]
-    folders = [os.sep]
-    for part in parts[1:]:
-        if part != ANY_FOLDER:
-            folders = [os.path.join(folder, part) for folder in folders]
-        else:
-            folders = [inner for folder in folders for inner in _folders_for_any(folder, pattern, problems)]
+    folders, after_any = [os.sep], False
+    for part in pattern.split(os.sep)[1:]:
+        inner = [os.path.join(folder, part) for folder in folders]
+        if part == ANY_FOLDER:
+            inner = [found for path in inner for found in _any_folder(path, problems)]
+            after_any = True
+        # what stands behind a star need not be in every folder; what stands before the first has to be there
+        folders = [path for path in inner if _may_be_there(path)] if after_any else inner
     if not folders:
         log.info("monitored folder %s stands for no folder at the moment", printable(pattern))
     return folders
 
 
-def _folders_for_any(folder: str, pattern: str, problems: list[str]) -> Iterator[str]:
-    literal = os.path.join(folder, ANY_FOLDER)
-    if os.path.isdir(literal):
-        yield literal
-        return
-    is_given = pattern.startswith(f"{folder.rstrip(os.sep)}{os.sep}{ANY_FOLDER}")
-    if not is_given and not os.path.isdir(folder):
-        return  # what follows a wildcard need not be in every folder
-    for path in _sub_folders(folder, problems):
-        if not os.path.basename(path).startswith("."):
-            yield path
+def _any_folder(path: str, problems: list[str]) -> list[str]:
+    if os.path.isdir(path):  # it is named so
+        return [path]
+    found = _sub_folders(os.path.dirname(path), problems)
+    return [folder for folder in found if not os.path.basename(folder).startswith(".")]
+
+
+def _may_be_there(path: str) -> bool:
+    try:
+        os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:  # who tries to list it says what is wrong
+        return True
+    return True
 
 
 def _sub_folders(folder: str, problems: list[str]) -> list[str]:

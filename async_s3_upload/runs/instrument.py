@@ -1,15 +1,15 @@
 """Which instrument wrote a run, told from what its files and names say.
 
-The marks below are those of public programs that tell instruments apart, and of real files:
+The marks below are those of real files and of public programs that tell instruments apart:
 
-- serial numbers: the tables of phac-nml/irida-uploader and GenomiqueENS (``MN``, ``ML-..``, ``N[SB]``, ``NDX``,
-  ``[CDJKE]``, ``A``), of biocore/metagenomics_pooling_notebook (``LH``, ``FS``, ``SH``), of
-  arteria-project/arteria-runfolder (``A``, ``LH``, ``FS``) and mll-lab/php-utils (``20260205_SH01038_...`` is a MiSeq
-  i100); ``VL`` stands in names of NextSeq 1000/2000 runs beside ``VH``;
-- flow cells: 10XGenomics/supernova's table (``DMXX``, ``DSXX``, ``DRXX``: NovaSeq 6000, ``BBXX``: HiSeq 4000, ``ALXX``,
-  ``CCXX``: HiSeq X, ...);
-- applications: ``NovaSeqXSeries Control Software``, ``MiSeqi100Series Control Software`` and so on,
-  ``control-software`` in the first ones of the NovaSeq X, which say ``NovaSeqXPlus`` in InstrumentType.
+- serial numbers: ``A``, ``LH`` and ``FS`` in arteria-project/arteria-runfolder; ``MN``, ``NB``, ``K``, ``SN`` in
+  fls-bioinformatics-core/genomics, platforms; ``SH`` in mll-lab/php-utils (``20260205_SH01038_...``: MiSeq i100) and
+  biocore/metagenomics_pooling_notebook; ``VL`` stands in names of public NextSeq 1000/2000 runs beside ``VH``; the
+  older ones (``HWI-``, ``ST-``, ``C``, ``D``, ``E``, ``J``, ``ML-``, ``NDX``) are in tables that many programs share;
+- flow cells: likewise in tables that many programs share (``DMXX``, ``DSXX``, ``DRXX`` are the NovaSeq 6000's, ``BBXX``
+  the HiSeq 4000's, ``ALXX`` and ``CCXX`` the HiSeq X's), and in real RunInfo.xml files (``LT3``, ``LT4``: NovaSeq X);
+- applications: real RunParameters.xml files, and mll-lab/php-utils (``MiSeqi100Series Control Software``). The first
+  NovaSeq X ones say ``control-software``, and ``NovaSeqXPlus`` in InstrumentType.
 """
 
 from __future__ import annotations

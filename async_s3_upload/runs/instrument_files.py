@@ -20,12 +20,12 @@ _CHUNK = 16 * 1024
 _LONGEST = 1000
 """Characters of a value that are kept."""
 
-_RUN_INFO = ("instrument", "flowcell")
+_RUN_INFO = frozenset(("instrument", "flowcell"))
 _APPLICATIONS = ("instrumenttype", "application", "applicationname")
 _SERIALS = ("instrumentserialnumber", "instrumentname", "instrumentid", "scannerid")
 _SOFTWARE = ("applicationversion", "mcsversion", "systemsuiteversion")
 _COPY_SERVICE = ("copyservicerunid", "copyserviceversion", "ucsrunid", "ucsversion")
-_RUN_PARAMETERS = (*_APPLICATIONS, *_SERIALS, *_SOFTWARE, *_COPY_SERVICE, "runid", "flowcell")
+_RUN_PARAMETERS = frozenset((*_APPLICATIONS, *_SERIALS, *_SOFTWARE, *_COPY_SERVICE, "runid", "flowcell"))
 
 
 class _Enough(Exception):
@@ -40,6 +40,11 @@ class _Collector:
 
     def __init__(self, wanted: Collection[str], last: str | None) -> None:
         self.values: dict[str, str] = {}
+        self.parser = expat.ParserCreate()
+        self.parser.buffer_text = True
+        self.parser.StartElementHandler = self.start
+        self.parser.EndElementHandler = self.end
+        self.parser.StartDoctypeDeclHandler = self.doctype
         self._wanted = wanted
         self._last = last
         self._open: str | None = None
@@ -47,30 +52,35 @@ class _Collector:
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
         local = _local(name)
-        self._open = local if local in self._wanted else None
-        self._text = ""
-        if local == "run" and "Id" in attributes:
+        if self._open is not None:
+            self._close()
+        if local in self._wanted:
+            # only now: most elements are none of ours, and their text would cost a call each
+            self._open, self.parser.CharacterDataHandler = local, self.data
+        elif local == "run" and "Id" in attributes:
             self.values.setdefault("@run", attributes["Id"][:_LONGEST])
 
     def data(self, text: str) -> None:
-        if self._open is not None and len(self._text) < _LONGEST:
+        if len(self._text) < _LONGEST:
             self._text += text
 
     def end(self, name: str) -> None:
-        if self._open == _local(name):
-            value = " ".join(self._text[:_LONGEST].split())
-            if value:
+        if self._open is not None:
+            if value := " ".join(self._text[:_LONGEST].split()):
                 self.values.setdefault(self._open, value)
-        self._open = None
-        if _local(name) == self._last:
+            self._close()
+        if self._last is not None and _local(name) == self._last:
             raise _Enough
+
+    def _close(self) -> None:
+        self._open, self._text, self.parser.CharacterDataHandler = None, "", None
 
     def doctype(self, *_declaration: object) -> None:
         raise _Enough
 
 
 def _local(name: str) -> str:
-    return name.rpartition(":")[2].lower()
+    return name.rpartition(":")[2].lower() if ":" in name else name.lower()
 
 
 def xml_values(path: str, wanted: Collection[str], last: str | None = None) -> dict[str, str]:
@@ -80,18 +90,12 @@ def xml_values(path: str, wanted: Collection[str], last: str | None = None) -> d
     ends with the element ``last``. A file that cannot be opened holds nothing.
     """
     collector = _Collector(wanted, last)
-    parser = expat.ParserCreate()
-    parser.buffer_text = True
-    parser.StartElementHandler = collector.start
-    parser.CharacterDataHandler = collector.data
-    parser.EndElementHandler = collector.end
-    parser.StartDoctypeDeclHandler = collector.doctype
     # what was read before counts; the last two: an encoding that expat does not know
     with contextlib.suppress(_Enough, OSError, expat.ExpatError, ValueError, LookupError), open(path, "rb") as file:
         left = LIMIT
         while left > 0 and (chunk := file.read(min(_CHUNK, left))):
             left -= len(chunk)
-            parser.Parse(chunk, False)
+            collector.parser.Parse(chunk, False)
     return collector.values
 
 

@@ -17,6 +17,7 @@ from async_s3_upload.state.run_log import FileRecord, RunLog, UnreadableRunLog, 
 from async_s3_upload.text import printable
 
 UPLOADS = "uploads"
+MANIFESTS = "manifests"
 LOCKS = "locks"
 SUFFIX = ".upload.log.json"
 
@@ -67,6 +68,12 @@ class Remembered:
         """Path of the file that one upload of this run and destination locks."""
         folder, name = os.path.split(self.path)
         return os.path.join(os.path.dirname(folder), LOCKS, name.removesuffix(SUFFIX) + ".lock")
+
+    @property
+    def manifest_folder(self) -> str:
+        """Path of the folder in which the manifest of this run and destination is written."""
+        folder, name = os.path.split(self.path)
+        return os.path.join(os.path.dirname(folder), MANIFESTS, name.removesuffix(SUFFIX))
 
 
 class _Recent:

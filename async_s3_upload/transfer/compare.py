@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from async_s3_upload.text import plural, printable
-from async_s3_upload.transfer import checksum, plan
+from async_s3_upload.transfer import checksum, parts
 from async_s3_upload.transfer.buffers import Buffers
 from async_s3_upload.transfer.etag import EtagSum, possible_part_sizes
 from async_s3_upload.transfer.messages import FileItem
@@ -66,7 +66,7 @@ class Comparer:
     async def _read(self, path: str, state: FileState, sums: Sequence[EtagSum]) -> str:
         """Read the file once; returns its CRC64NVME and feeds the ETag sums."""
         pieces = []
-        for piece in plan.parts(state.size, plan.PART_SIZE):
+        for piece in parts.parts(state.size, parts.PART_SIZE):
             async with self._buffers.lend(piece.length) as data:
                 pieces.append((await fill(data, path, state, piece.offset), piece.length))
                 for one in sums:

@@ -110,10 +110,9 @@ class Coordinator:
     ) -> Sent:
         """Send the files of ``job``; each is reported once through ``on_event``, unless it ends before.
 
-        It may be called again while an earlier job is under way, whose files come first unless this one is ``urgent``:
-        the end of a run that was begun before. ``refresh`` gives the item
-        anew for a file that has to be sent again because its worker died. ``on_handed_out`` is called once
-        when workers have all files, and one of the run was accepted.
+        Files of an earlier job that is under way come first unless this one is ``urgent``: the end of a run begun
+        before. ``refresh`` gives the item anew for a file that has to be sent again because its worker died.
+        ``on_handed_out`` is called once when workers have all files, and one of the run was accepted.
 
         Raises:
             AwsAccessError: the workers find no credentials.

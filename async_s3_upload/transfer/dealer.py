@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 
-from async_s3_upload.transfer import plan
+from async_s3_upload.transfer import parts
 from async_s3_upload.transfer.active_job import ActiveJob
 from async_s3_upload.transfer.lending import GiveBack, PartFailed, PartsBack, PartShare, Returned
 from async_s3_upload.transfer.loans import Loans
@@ -89,7 +89,7 @@ class Dealer:
     def _has_room(self, worker: WorkerHandle) -> bool:
         """Tell whether it could have more requests in flight than it has, of whatever size."""
         memory = self._limits.memory_bytes
-        most = memory - min(plan.MULTIPART_THRESHOLD, memory // 4)
+        most = memory - min(parts.MULTIPART_THRESHOLD, memory // 4)
         return worker.units < self._limits.concurrency and (not worker.units or worker.outstanding_bytes <= most)
 
     def _ask_others(self, hungry: Sequence[WorkerHandle], workers: Sequence[WorkerHandle]) -> None:

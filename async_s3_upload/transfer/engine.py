@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 
 from async_s3_upload.text import printable
-from async_s3_upload.transfer import checksum, plan
+from async_s3_upload.transfer import checksum, parts
 from async_s3_upload.transfer.budget import ByteBudget
 from async_s3_upload.transfer.buffers import Buffers
 from async_s3_upload.transfer.checksum import Crc
@@ -205,7 +205,7 @@ class Engine:
                 raise ChangedError(CHANGED_SINCE_SCAN)
             if item.mode != "send" and await self._settled_by_comparing(bucket, item, state):
                 return
-            if plan.is_multipart(state.size):
+            if parts.is_multipart(state.size):
                 await self._multipart.begin(bucket, item, state, settings, with_checksum=self._with_checksum)
             else:
                 await self._multipart.forget(bucket, item)
@@ -247,7 +247,7 @@ class Engine:
         return item.mode == "compare"
 
     def _fail(self, item: FileItem, error: Exception) -> None:
-        expected = isinstance(error, (StoreError, SourceError, plan.Unplannable))
+        expected = isinstance(error, (StoreError, SourceError, parts.Unplannable))
         text = str(error) if expected else f"unexpected {type(error).__name__}: {error}"
         log.log(logging.DEBUG if expected else logging.ERROR, "%s failed", printable(item.path), exc_info=error)
         self._emit(FileFailed(item.number, _kind_of(error), text))
@@ -256,7 +256,7 @@ class Engine:
 def _is_small(item: FileItem) -> bool:
     """Tell whether a file is sent in one go, and nothing has to be looked at before."""
     plain = item.mode == "send" and item.known is None and not item.stray
-    return plain and item.size <= THREAD_FROM and not plan.is_multipart(item.size)
+    return plain and item.size <= THREAD_FROM and not parts.is_multipart(item.size)
 
 
 def _kind_of(error: Exception) -> FailureKind:

@@ -6,7 +6,7 @@ import hashlib
 import re
 from collections.abc import Iterable
 
-from async_s3_upload.transfer import plan
+from async_s3_upload.transfer import parts
 
 _MD5 = re.compile(r"[0-9a-fA-F]{32}(?:-([1-9][0-9]*))?")
 
@@ -71,7 +71,7 @@ def possible_part_sizes(etag: str, size: int, recorded: int | None) -> list[int 
     count = int(shape[1])
     fitting = [
         step
-        for step in (recorded, plan.part_size(size), plan.PART_SIZE, _doubled(size))
+        for step in (recorded, parts.part_size(size), parts.PART_SIZE, _doubled(size))
         if step and max(1, -(-size // step)) == count
     ]
     if recorded in fitting:
@@ -81,7 +81,7 @@ def possible_part_sizes(etag: str, size: int, recorded: int | None) -> list[int 
 
 def _doubled(size: int) -> int:
     """The part size of the replaced tool: 8 MiB, doubled until no more than 10,000 parts are needed."""
-    step = plan.PART_SIZE
-    while size > step * plan.MAX_PARTS:
+    step = parts.PART_SIZE
+    while size > step * parts.MAX_PARTS:
         step *= 2
     return step

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from async_s3_upload.transfer import plan
+from async_s3_upload.transfer import parts
 from async_s3_upload.transfer.lending import PartShare
 from async_s3_upload.transfer.messages import FileItem, Share
 
@@ -45,8 +45,8 @@ class Hand:
         for item in share.items:
             number, size = share.base + item.number, item.size
             self.outstanding[number] = item
-            if plan.is_multipart(size) and item.mode != "compare":
-                self._add(number, -(-size // plan.part_size(size)), size)
+            if parts.is_multipart(size) and item.mode != "compare":
+                self._add(number, -(-size // parts.part_size(size)), size)
             else:
                 self.outstanding_bytes += size
                 self.units += 1
@@ -108,4 +108,4 @@ class Hand:
 
 def _bytes_of(share: PartShare) -> int:
     size, step = share.item.size, share.part_size
-    return sum(plan.part(size, step, number).length for number in share.parts)
+    return sum(parts.part(size, step, number).length for number in share.parts)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection, Iterable, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass, field
 
 from async_s3_upload.transfer.retry import RetryPolicy, retrying, within
@@ -77,6 +78,27 @@ async def list_all(
             take(found)
 
     await retrying(_POLICY, listing, lambda _number, _error: None)
+
+
+async def fetch(
+    store: ObjectStore, bucket: str, key: str, fresh: Callable[[], None], take: Callable[[bytes], None]
+) -> None:
+    """Give the bytes of an object to ``take``, piece by piece; before each attempt ``fresh()`` drops what came before.
+
+    What ``take`` raises ends it, and goes on to the caller.
+
+    Raises:
+        StoreError: the object could not be had.
+    """
+
+    async def fetching(_: int) -> None:
+        await store.refresh()
+        fresh()
+        async with aclosing(store.get_object(bucket, key)) as pieces:
+            async for piece in pieces:
+                take(piece)
+
+    await retrying(_POLICY, fetching, lambda _number, _error: None)
 
 
 async def list_open_uploads(store: ObjectStore, bucket: str, prefix: str) -> list[ListedUpload]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from async_s3_upload.transfer import plan
+from async_s3_upload.transfer import parts
 from async_s3_upload.transfer.lending import PartsBack, PartShare
 from async_s3_upload.transfer.source import FileState
 from async_s3_upload.transfer.trouble import made_again
@@ -50,7 +50,7 @@ class Lender:
             share.bucket, item, state, share.upload_id, share.part_size, share.with_checksum, borrowed=True
         )
         for number in share.parts:
-            self._queue.put(PartUnit(upload, plan.part(item.size, share.part_size, number)))
+            self._queue.put(PartUnit(upload, parts.part(item.size, share.part_size, number)))
 
     def parts_back(self, message: PartsBack) -> None:
         """Take what became of parts that were lent; each counts once. After the last one the upload is ended."""
@@ -68,7 +68,7 @@ class Lender:
                 upload.pending -= 1
         for number in message.again:
             if _comes_back(upload, number):
-                self._queue.put(PartUnit(upload, plan.part(upload.state.size, upload.part_size, number)))
+                self._queue.put(PartUnit(upload, parts.part(upload.state.size, upload.part_size, number)))
         if not upload.lent:
             del self._lent[message.number]
         if upload.pending == 0:

@@ -14,6 +14,12 @@ _BEGIN, _END = b"<Contents>", b"</Contents>"
 _FIELD = re.compile(rb"<(Key|ETag|Size)>([^<]*)</(?:Key|ETag|Size)>")
 
 
+def take_objects(response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_: object) -> None:
+    """Read the objects of a listing and leave the rest of it to botocore."""
+    if response_dict["status_code"] == 200 and (found := split_listing(response_dict["body"])):
+        response_dict["body"], customized_response_dict["Contents"] = found
+
+
 def split_listing(body: bytes) -> tuple[bytes, list[dict[str, Any]]] | None:
     """Return the answer without its objects, and these as botocore's parser gives them: Key, ETag and Size.
 

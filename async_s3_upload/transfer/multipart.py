@@ -11,7 +11,7 @@ import logging
 from collections.abc import Callable
 
 from async_s3_upload.text import printable
-from async_s3_upload.transfer import checksum, plan
+from async_s3_upload.transfer import checksum, parts
 from async_s3_upload.transfer.file_body import Bodies
 from async_s3_upload.transfer.lending import PartFailed, PartsQueued
 from async_s3_upload.transfer.messages import (
@@ -73,7 +73,7 @@ class MultipartSender:
         upload = await self._known(bucket, item, state, with_checksum=with_checksum)
         if upload is None:
             upload = await self._create(bucket, item, state, settings, with_checksum=with_checksum)
-        missing = [part for part in plan.parts(state.size, upload.part_size) if part.number not in upload.accepted]
+        missing = [part for part in parts.parts(state.size, upload.part_size) if part.number not in upload.accepted]
         upload.pending = len(missing)
         if not missing:
             await self._finish(upload)
@@ -133,7 +133,7 @@ class MultipartSender:
             )
 
         upload_id = await self._requests.make(f"begin multipart upload of {printable(item.key)}", create)
-        step = plan.part_size(state.size, self._part_size)
+        step = parts.part_size(state.size, self._part_size)
         if attempts > 1:
             # an attempt whose answer was lost may have begun another upload; as long as this one is not
             # remembered, the next start looks for both
@@ -160,7 +160,7 @@ class MultipartSender:
         if upload.pending == 0:
             await self._finish(upload)
 
-    async def _put_part(self, upload: MultipartUpload, part: plan.Part) -> None:
+    async def _put_part(self, upload: MultipartUpload, part: parts.Part) -> None:
         item = upload.item
         async with self._bodies.lend(item.path, upload.state, part.offset, part.length) as (body, found):
             crc = checksum.as_header(found) if upload.with_checksum else None

@@ -34,14 +34,14 @@ _LIKELY: tuple[tuple[type[StoreError], str], ...] = (
 CONTROL_LIMIT_S = 60.0
 
 
-def open_s3(access: AwsAccess, limit_s: float = CONTROL_LIMIT_S) -> ObjectStore:
-    """Return a store for a few control requests of this process, not opened yet.
+def open_s3(access: AwsAccess, limit_s: float = CONTROL_LIMIT_S, connections: int = 8) -> ObjectStore:
+    """Return a store for control requests of this process, at most ``connections`` at a time, not opened yet.
 
-    No page of a listing takes longer than ``limit_s``.
+    No page of a listing, and no piece of an object, takes longer than ``limit_s``.
     """
     from async_s3_upload.transfer.store_aiobotocore import AiobotocoreStore
 
-    return AiobotocoreStore(access, connections=8, page_limit_s=limit_s)
+    return AiobotocoreStore(access, connections=connections, page_limit_s=limit_s)
 
 
 async def check_buckets(store: ObjectStore, buckets: Collection[str], limit_s: float = CHECK_LIMIT_S) -> dict[str, str]:

@@ -5,7 +5,7 @@ Only implementations see errors of the libraries below; everybody else sees the 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Protocol, Self
@@ -46,6 +46,10 @@ class BadCredentials(StoreError):
 
 class NoSuchBucket(StoreError):
     """The bucket does not exist: no request to it can succeed."""
+
+
+class NoSuchKey(StoreError):
+    """There is no object of this key."""
 
 
 class NoSuchUpload(StoreError):
@@ -168,6 +172,14 @@ class ObjectStore(Protocol):
 
     async def head(self, bucket: str, key: str) -> ObjectInfo | None:
         """Return what the object is, None if there is none (or no such bucket: HEAD cannot tell)."""
+        ...
+
+    def get_object(self, bucket: str, key: str) -> AsyncGenerator[bytes, None]:
+        """Yield the bytes of the object in pieces of at most some hundred KiB; each wait for one has a limit.
+
+        Raises NoSuchKey, and Transient where the object was cut short or differs from the checksum that S3 keeps of
+        it; what was yielded before is then worth nothing. Whoever does not take everything closes the iterator.
+        """
         ...
 
     async def list_parts(self, bucket: str, key: str, upload_id: str) -> list[ListedPart]:

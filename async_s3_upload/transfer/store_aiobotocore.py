@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
-from urllib.parse import urlencode
 
 from botocore.exceptions import NoRegionError
 from botocore.handlers import add_expect_header
 
 from async_s3_upload.transfer.bandwidth import Pace
-from async_s3_upload.transfer.listing import split_listing
+from async_s3_upload.transfer.listing import take_objects
 from async_s3_upload.transfer.messages import AwsAccess, ObjectSettings
 from async_s3_upload.transfer.store import (
     AccessDenied,
@@ -25,14 +24,15 @@ from async_s3_upload.transfer.store import (
     ObjectInfo,
     UploadedPart,
 )
-from async_s3_upload.transfer.store_client import FALLBACK_REGION, open_client
+from async_s3_upload.transfer.store_client import FALLBACK_REGION, object_options, open_client
 from async_s3_upload.transfer.store_errors import translated
 
 if TYPE_CHECKING:
     from types_aiobotocore_s3.client import S3Client
 
 PAGE_LIMIT_S = 60.0
-"""Most seconds for one page of a listing; a listing as a whole may take longer."""
+"""Most seconds for one page of a listing, and for one piece of an object; a whole one may take longer."""
+GET_PIECE = 256 * 1024
 
 
 class AiobotocoreStore:
@@ -72,7 +72,7 @@ class AiobotocoreStore:
         # with this header aiohttp waits without any time limit for a "100 Continue"
         client.meta.events.unregister("before-call.s3", add_expect_header)
         # first: what comes after it parses the rest only
-        client.meta.events.register_first("before-parse.s3.ListObjectsV2", _take_objects)
+        client.meta.events.register_first("before-parse.s3.ListObjectsV2", take_objects)
         self._opened = client
 
     @contextmanager
@@ -205,6 +205,26 @@ class AiobotocoreStore:
             opaque = encryption.startswith("aws:kms") or "SSECustomerAlgorithm" in answer
             return ObjectInfo(key, answer["ContentLength"], _etag(answer), crc, opaque)
 
+    async def get_object(self, bucket: str, key: str) -> AsyncGenerator[bytes, None]:
+        """GET the object; aiobotocore compares length and checksum at the end of the body.
+
+        A body that is not read to its end takes its connection with it.
+        """
+        with self._translated():
+            async with asyncio.timeout(self._page_limit_s):
+                answer = await self._client.get_object(Bucket=bucket, Key=key, ChecksumMode="ENABLED")
+            body = answer["Body"]
+        try:
+            while True:
+                with self._translated():
+                    async with asyncio.timeout(self._page_limit_s):
+                        piece = await body.read(GET_PIECE)
+                if not piece:
+                    return
+                yield piece
+        finally:
+            body.close()
+
     async def list_parts(self, bucket: str, key: str, upload_id: str) -> list[ListedPart]:
         """List with ListParts, 1,000 a request."""
         found: list[ListedPart] = []
@@ -252,30 +272,10 @@ def _whole(body: Body) -> bytes:
     return body if isinstance(body, bytes) else bytes(body)
 
 
-def _take_objects(response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_: object) -> None:
-    """Read the objects of a listing and leave the rest of it to botocore."""
-    if response_dict["status_code"] == 200 and (found := split_listing(response_dict["body"])):
-        response_dict["body"], customized_response_dict["Contents"] = found
-
-
 def _etag(answer: Mapping[str, Any]) -> str:
     """Return the ETag; an answer without one raises KeyError, as any that makes no sense."""
     etag: str = answer["ETag"]
     return etag.strip('"')
-
-
-def object_options(settings: ObjectSettings) -> dict[str, Any]:
-    """Return the parameters that put_object and create_multipart_upload take alike."""
-    options: dict[str, Any] = {
-        "StorageClass": settings.storage_class,
-        "ServerSideEncryption": settings.server_side_encryption,
-        "SSEKMSKeyId": settings.kms_key_id,
-        "ACL": settings.acl,
-        "ExpectedBucketOwner": settings.expected_bucket_owner,
-        "Tagging": urlencode(settings.tags) if settings.tags else None,
-        "Metadata": dict(settings.metadata) if settings.metadata else None,
-    }
-    return {name: value for name, value in options.items() if value is not None}
 
 
 def _checksum(crc64nvme: str | None) -> dict[str, Any]:

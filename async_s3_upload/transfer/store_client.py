@@ -6,6 +6,7 @@ import os
 from contextlib import AsyncExitStack
 from functools import cache
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
 from aiobotocore.config import AioConfig
 from aiobotocore.credentials import AioCredentials
@@ -14,7 +15,7 @@ from botocore.exceptions import NoCredentialsError
 from botocore.loaders import create_loader
 
 from async_s3_upload import __version__
-from async_s3_upload.transfer.messages import AwsAccess
+from async_s3_upload.transfer.messages import AwsAccess, ObjectSettings
 
 if TYPE_CHECKING:
     from types_aiobotocore_s3.client import S3Client
@@ -84,6 +85,20 @@ def load_model() -> None:
         loader.load_service_model("s3", name)
     for name in ("endpoints", "partitions", "sdk-default-configuration", "_retry"):
         loader.load_data(name)
+
+
+def object_options(settings: ObjectSettings) -> dict[str, Any]:
+    """Return the parameters that put_object and create_multipart_upload take alike."""
+    options: dict[str, Any] = {
+        "StorageClass": settings.storage_class,
+        "ServerSideEncryption": settings.server_side_encryption,
+        "SSEKMSKeyId": settings.kms_key_id,
+        "ACL": settings.acl,
+        "ExpectedBucketOwner": settings.expected_bucket_owner,
+        "Tagging": urlencode(settings.tags) if settings.tags else None,
+        "Metadata": dict(settings.metadata) if settings.metadata else None,
+    }
+    return {name: value for name, value in options.items() if value is not None}
 
 
 def _s3_options(access: AwsAccess) -> dict[str, Any]:

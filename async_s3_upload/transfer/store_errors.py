@@ -15,6 +15,7 @@ from async_s3_upload.transfer.store import (
     BadCredentials,
     ExpiredCredentials,
     NoSuchBucket,
+    NoSuchKey,
     NoSuchUpload,
     Rejected,
     StoreError,
@@ -25,6 +26,7 @@ from async_s3_upload.transfer.store import (
 
 _BY_CODE: dict[str, type[StoreError]] = {
     "NoSuchBucket": NoSuchBucket,
+    "NoSuchKey": NoSuchKey,
     "NoSuchUpload": NoSuchUpload,
     "InvalidAccessKeyId": BadCredentials,
     "InvalidToken": BadCredentials,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from async_s3_upload.transfer import source, store
-from async_s3_upload.transfer.plan import Unplannable
+from async_s3_upload.transfer.parts import Unplannable
 
 _KNOWN: dict[str, type[Exception]] = {
     found.__name__: found

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from async_s3_upload.transfer.budget import ByteBudget
 from async_s3_upload.transfer.messages import FileItem, ObjectSettings
-from async_s3_upload.transfer.plan import Part, is_multipart
+from async_s3_upload.transfer.parts import Part, is_multipart
 from async_s3_upload.transfer.upload import MultipartUpload
 
 REQUEST_BYTES = 128 * 1024

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from async_s3_upload.cli.report import RunRow
 from async_s3_upload.cli.sequel import Sequel
 from async_s3_upload.cli.signals import Interruption
-from async_s3_upload.cli.uploading import RunTask, Uploader
+from async_s3_upload.delivery.row import RunRow
+from async_s3_upload.delivery.uploading import RunTask, Uploader
 from async_s3_upload.errors import Interrupted, WorkersError
 from async_s3_upload.state.run_logs import Identity, RunLogs
 from async_s3_upload.transfer import coordinator as coordinating

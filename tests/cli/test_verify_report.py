@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from async_s3_upload.cli.verify_report import SHOWN, Finding, VerifiedRun, VerifyReport
+from async_s3_upload.cli.verify.report import SHOWN, Finding, VerifiedRun, VerifyReport
 
 MISSING = Finding("/seq/run/a", "runs/run/a", "there is no such object")
 

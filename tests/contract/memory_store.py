@@ -4,7 +4,7 @@ import asyncio
 import itertools
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -19,6 +19,7 @@ from async_s3_upload.transfer.store import (
     ListedPart,
     ListedUpload,
     NoSuchBucket,
+    NoSuchKey,
     NoSuchUpload,
     ObjectInfo,
     Rejected,
@@ -184,6 +185,16 @@ class MemoryStore:
             await asyncio.sleep(0)
             stored = self.objects.get(bucket, {}).get(key)
             return None if stored is None else stored.info(key)
+
+    async def get_object(self, bucket: str, key: str) -> AsyncGenerator[bytes, None]:
+        with self._call("get_object"):
+            await asyncio.sleep(0)
+            stored = self._bucket(bucket).get(key)
+            if stored is None:
+                raise NoSuchKey(f"no object {key}")
+            for offset in range(0, len(stored.body), PAGE):
+                yield stored.body[offset : offset + PAGE]
+                await asyncio.sleep(0)
 
     async def list_parts(self, bucket: str, key: str, upload_id: str) -> list[ListedPart]:
         with self._call("list_parts"):

@@ -1,7 +1,7 @@
 """``ScriptedStore``: wraps any ObjectStore and lets chosen calls fail, lose their answers, wait or hang."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Protocol, Self, TypeAlias, TypeVar
@@ -198,6 +198,11 @@ class ScriptedStore:
 
     async def head(self, bucket: str, key: str) -> ObjectInfo | None:
         return await self._do(Call("head", key), lambda: self.inner.head(bucket, key))
+
+    async def get_object(self, bucket: str, key: str) -> AsyncGenerator[bytes, None]:
+        await self._do(Call("get_object", key), _nothing)
+        async for piece in self.inner.get_object(bucket, key):
+            yield piece
 
     async def list_parts(self, bucket: str, key: str, upload_id: str) -> list[ListedPart]:
         return await self._do(Call("list_parts", key), lambda: self.inner.list_parts(bucket, key, upload_id))

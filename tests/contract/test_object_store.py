@@ -22,6 +22,7 @@ from async_s3_upload.transfer.store import (
     ExpiredCredentials,
     ListedPart,
     NoSuchBucket,
+    NoSuchKey,
     NoSuchUpload,
     ObjectInfo,
     ObjectStore,
@@ -32,7 +33,9 @@ from async_s3_upload.transfer.store import (
 )
 from async_s3_upload.transfer.store_aiobotocore import AiobotocoreStore
 from tests.contract.memory_store import DEFAULTS, MIN_PART_SIZE, OWNER, MemoryStore
+from tests.support.faults import CutAnswer, StallAnswer
 from tests.support.proxy import Answer, Cut, FaultProxy, Hold, Rule, every, on
+from tests.support.raw_server import raw_server
 from tests.support.s3server import REGION, S3Server
 
 ProxyFor = Callable[..., tuple[FaultProxy, S3Server]]
@@ -202,6 +205,87 @@ async def test_putting_again_replaces_the_object(case: StoreCase) -> None:
         etag = await store.put_object(case.bucket, "a", b"newer", header(b"newer"), DEFAULTS)
         assert await store.head(case.bucket, "a") == case.shows("a", 5, etag, header(b"newer"))
         assert len(await listed(store, case.bucket)) == 1
+
+
+async def fetched(store: ObjectStore, bucket: str, key: str) -> bytes:
+    return b"".join([piece async for piece in store.get_object(bucket, key)])
+
+
+@pytest.mark.parametrize("size", [0, 1, 1000, 3_000_001])
+async def test_an_object_comes_back_as_it_was_put(case: StoreCase, size: int) -> None:
+    body = secrets.token_bytes(size)
+    async with case.store as store:
+        await store.put_object(case.bucket, "run/a b+ü.json", body, header(body), DEFAULTS)
+        assert await fetched(store, case.bucket, "run/a b+ü.json") == body
+
+
+async def test_an_object_of_parts_comes_back_as_a_whole(case: StoreCase) -> None:
+    async with case.store as store:
+        upload_id, parts = await in_parts(case, "big", [BIG, SMALL], sums=True)
+        await store.complete_multipart(case.bucket, "big", upload_id, parts, header(BIG, SMALL))
+        assert await fetched(store, case.bucket, "big") == BIG + SMALL
+
+
+async def test_what_is_not_there_cannot_be_fetched(case: StoreCase) -> None:
+    async with case.store as store:
+        with pytest.raises(NoSuchKey):
+            await fetched(store, case.bucket, "nothing/here")
+        with pytest.raises(NoSuchBucket):
+            await fetched(store, case.bucket + "-gone", "a")
+
+
+async def test_more_objects_can_be_left_half_read_than_there_are_connections(case: StoreCase) -> None:
+    """Each takes its connection with it; the next request has to have one all the same."""
+    async with case.store as store:
+        await store.put_object(case.bucket, "big", BIG, header(BIG), DEFAULTS)
+        for _ in range(20):
+            pieces = store.get_object(case.bucket, "big")
+            assert BIG.startswith(await anext(pieces))
+            await pieces.aclose()
+        assert await fetched(store, case.bucket, "big") == BIG
+
+
+async def test_an_object_that_is_cut_off_on_its_way_is_transient(
+    real_store: RealStore, moto_server: S3Server, proxy_for: ProxyFor, bucket_name: Callable[..., str]
+) -> None:
+    bucket = await asyncio.to_thread(moto_server.make_bucket, bucket_name())
+    _, server = proxy_for(moto_server, Rule(on("GetObject"), CutAnswer()))
+    async with real_store(access_to(server), connections=2) as store:
+        await store.put_object(bucket, "a", BIG, None, DEFAULTS)
+        with pytest.raises(Transient):
+            await fetched(store, bucket, "a")
+
+
+async def test_an_object_that_stops_coming_is_transient(
+    real_store: RealStore, moto_server: S3Server, proxy_for: ProxyFor, bucket_name: Callable[..., str]
+) -> None:
+    bucket = await asyncio.to_thread(moto_server.make_bucket, bucket_name())
+    _, server = proxy_for(moto_server, Rule(on("GetObject"), StallAnswer()))
+    async with real_store(access_to(server), connections=2, page_limit_s=0.5) as store:
+        await store.put_object(bucket, "a", BIG, None, DEFAULTS)
+        with pytest.raises(Transient):
+            await fetched(store, bucket, "a")
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+async def test_an_object_is_compared_with_the_checksum_that_comes_with_it(real_store: RealStore, damaged: bool) -> None:
+    head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(SMALL)}\r\nx-amz-checksum-crc64nvme: {header(SMALL)}\r\n\r\n"
+    sent = bytes([SMALL[0] ^ 1]) + SMALL[1:] if damaged else SMALL
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(head.encode() + sent)
+        await writer.drain()
+        await reader.read()
+
+    async with raw_server(serve) as port:
+        access = AwsAccess(access_key="K", secret_key="S", endpoint_url=f"http://127.0.0.1:{port}", region=REGION)
+        async with real_store(access, connections=2) as store:
+            if damaged:
+                with pytest.raises(Transient):
+                    await fetched(store, "bucket", "a")
+            else:
+                assert await fetched(store, "bucket", "a") == SMALL
 
 
 async def test_head_of_nothing_is_none(case: StoreCase) -> None:
@@ -723,6 +807,7 @@ async def every_call(store: ObjectStore, bucket: str) -> list[Exception | None]:
         store.complete_multipart(bucket, "a", "id", [part], header(SMALL)),
         store.abort_multipart(bucket, "a", "id"),
         store.head(bucket, "a"),
+        fetched(store, bucket, "a"),
         store.list_parts(bucket, "a", "id"),
         uploads_of(store, bucket),
         listed(store, bucket),
@@ -753,7 +838,7 @@ async def test_an_overloaded_server_is_transient(
     async with real_store(access_to(server), connections=2) as store:
         for error in await every_call(store, "bucket"):
             assert isinstance(error, Transient), error
-    assert len(proxy.seen) == 10, "the library below retried on its own"
+    assert len(proxy.seen) == 11, "the library below retried on its own"
 
 
 async def test_keys_that_nobody_knows_are_bad_credentials(

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.command import run_command
 from tests.support.proxy import Answer, Delay, FaultProxy, Rule, on
 
 from .lab import HOUR, RUN_FILES, Env, Lab, files_below, keys_put, operations, run_id, success, write_files
@@ -242,5 +243,29 @@ def test_a_run_that_failed_on_the_instrument_is_told_of_once_and_left(moto_lab: 
     assert "RunErrored" in text
 
     moto_lab.write_config(moto_lab.section(bucket, upload_failed_runs=True))
+    assert moto_lab.monitor(config).exit_code == 0
+    moto_lab.assert_in_bucket(run, bucket, run.name)
+
+
+def test_verify_looks_at_what_was_sent_of_a_running_run_and_repairs_nothing(moto_lab: Lab) -> None:
+    bucket, run = moto_lab.bucket(), write_running(moto_lab)
+    config = moto_lab.write_config(moto_lab.section(bucket, upload_in_progress=True))
+    assert moto_lab.monitor(config).exit_code == 0
+    (run / "new").write_bytes(b"written meanwhile")
+    (run / ".transfer_state").write_bytes(b"sent, and rewritten meanwhile")
+    verify = ["verify", "--config", str(config), "--json"]
+
+    good = run_command(*verify, "--deep", env=moto_lab.server.environment())
+    assert good.exit_code == 0, good.stderr
+    assert good.json["runs"][0]["files"] == len(moto_lab.run_log(run)["files"])
+
+    moto_lab.server.client().delete_object(Bucket=bucket, Key=f"{run.name}/RunInfo.xml")
+    proxy = moto_lab.behind()
+    bad = run_command(*verify, "--repair", env=moto_lab.reached.environment())
+    assert bad.exit_code == 4
+    assert keys_put(proxy) == []
+    assert "nothing is sent while the instrument writes it" in bad.json["runs"][0]["detail"]
+
+    complete(run)
     assert moto_lab.monitor(config).exit_code == 0
     moto_lab.assert_in_bucket(run, bucket, run.name)

@@ -2,9 +2,10 @@
 
 import pytest
 
+from tests.support.command import Completed, run_command
 from tests.support.proxy import Answer, Delay, FaultProxy, Rule, on
 
-from .lab import RUN_FILES, Lab, keys_put, operations
+from .lab import RUN_FILES, Lab, files_below, keys_put, operations
 
 MARKERS = ["RTAComplete.txt", "CopyComplete.txt"]
 DESCRIBE = {"RunInfo.xml", "RunParameters.xml", "SampleSheet.csv"}
@@ -99,3 +100,57 @@ def test_a_run_killed_before_its_marker_has_none_in_s3_and_the_next_start_sends_
     assert again.exit_code == 0, again.stderr
     assert names_put(proxy) == MARKERS
     moto_lab.assert_in_bucket(run, bucket, run.name)
+
+
+@pytest.mark.parametrize("way", ["monitor", "upload"])
+def test_a_manifest_comes_between_the_proof_and_the_markers(lab: Lab, way: str) -> None:
+    bucket, run = lab.bucket(), lab.make_run()
+    config = lab.write_config(lab.section(bucket, manifest=True))
+    proxy = lab.behind()
+
+    done = lab.monitor(config) if way == "monitor" else lab.upload(run, bucket, "--manifest")
+
+    assert done.exit_code == 0, done.stderr
+    names = names_put(proxy)
+    manifests = {f"{run.name}.manifest.tsv", f"{run.name}.manifest.json"}
+    assert set(names[-4:-2]) == manifests
+    assert names[-2:] == MARKERS
+    assert set(lab.server.objects(bucket)) == {f"{run.name}/{name}" for name in {*files_below(run), *manifests}}
+    assert not any((lab.log_dir / "manifests").iterdir())
+    assert set(lab.run_log(run)["files"]) == set(files_below(run))
+    for name in manifests:
+        found = verify_manifest(lab, f"s3://{bucket}/{run.name}/{name}")
+        assert found.exit_code == 0, found.stderr
+
+
+def test_no_marker_is_sent_where_the_manifest_is_refused(moto_lab: Lab) -> None:
+    bucket, run = moto_lab.bucket(), moto_lab.make_run()
+    config = moto_lab.write_config(moto_lab.section(bucket, manifest=True))
+    proxy = moto_lab.behind(Rule(on("PutObject", key_ends=".manifest.json"), Answer(403, "AccessDenied")))
+
+    done = moto_lab.monitor(config)
+
+    assert done.exit_code == 3
+    assert "manifest" in done.stderr
+    assert not set(names_put(proxy)) & set(MARKERS)
+    assert not moto_lab.run_log(run)["completed"]
+
+
+def test_a_marker_that_got_lost_is_sent_again_after_what_else_is(moto_lab: Lab) -> None:
+    bucket, run = moto_lab.bucket(), moto_lab.make_run()
+    config = moto_lab.write_config(moto_lab.section(bucket))
+    assert moto_lab.monitor(config).exit_code == 0
+    for name in ("RunInfo.xml", "CopyComplete.txt"):
+        moto_lab.server.client().delete_object(Bucket=bucket, Key=f"{run.name}/{name}")
+    (run / "late").write_bytes(b"late")
+    proxy = moto_lab.behind()
+
+    done = moto_lab.monitor(config)
+
+    assert done.exit_code == 0, done.stderr
+    assert names_put(proxy) == ["late", "RunInfo.xml", "CopyComplete.txt"]
+    moto_lab.assert_in_bucket(run, bucket, run.name)
+
+
+def verify_manifest(lab: Lab, address: str) -> Completed:
+    return run_command("verify", "--manifest", address, env=lab.server.environment())

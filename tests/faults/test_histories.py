@@ -19,12 +19,12 @@ import pytest
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
-from async_s3_upload.cli.uploading import RunTask, Uploader
+from async_s3_upload.delivery.uploading import RunTask, Uploader
 from async_s3_upload.errors import WorkersError
 from async_s3_upload.state.run_logs import Identity, RunLogs
 from async_s3_upload.state.run_state import recall
 from async_s3_upload.transfer import coordinator as coordinating
-from async_s3_upload.transfer import plan
+from async_s3_upload.transfer import parts
 from async_s3_upload.transfer.messages import Limits
 from async_s3_upload.transfer.store import Throttled, Transient
 from tests.contract.memory_store import MemoryStore
@@ -269,8 +269,8 @@ def assert_whole(world: World) -> None:
 
 @pytest.fixture(autouse=True)
 def _small_world(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(plan, "PART_SIZE", PART)
-    monkeypatch.setattr(plan, "MULTIPART_THRESHOLD", 2 * PART)
+    monkeypatch.setattr(parts, "PART_SIZE", PART)
+    monkeypatch.setattr(parts, "MULTIPART_THRESHOLD", 2 * PART)
     monkeypatch.setattr(coordinating, "worker_count", lambda *_: 2)
     monkeypatch.setattr(os, "fsync", lambda _: None)  # no machine crashes here, only processes
     logger = logging.getLogger("async_s3_upload")

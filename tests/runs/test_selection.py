@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from async_s3_upload.runs.completion import RunFolder, Verdict
+from async_s3_upload.runs.instrument import Instrument
 from async_s3_upload.runs.samplesheet import SampleSheetError
 from async_s3_upload.runs.selection import Decision, Remembered, Rules, decide
 
@@ -146,3 +148,86 @@ def test_a_run_goes_up_exactly_when_nothing_speaks_against_it(
     if decision.wanted:
         assert decision.reason == remembered
     assert decision.detail
+
+
+def made_by(serial: str | None, verdict: Verdict | None = None) -> RunFolder:
+    verdict = verdict or Verdict("complete", "a rule", "complete by CopyComplete.txt", ended=True)
+    return RunFolder(PATH, NOW - HOUR, verdict, Instrument("NovaSeq 6000", serial))
+
+
+@pytest.mark.parametrize("remembered", ["new", "partial"])
+def test_a_run_goes_up_where_its_folder_s_name_matches_anywhere(remembered: Remembered) -> None:
+    rules = Rules(None, 72, run_regex=re.compile("_A0129"))
+    assert decide(run(), remembered, rules, NOW, not_read).wanted
+    other = Rules(None, 72, run_regex=re.compile("^LH"))
+    assert decide(run(), remembered, other, NOW, not_read) == Decision(
+        False,
+        "run_does_not_match",
+        'run folder "240101_A01295_0001_AHV7TDRXY" does not match run_regex "^LH"',
+    )
+
+
+def test_the_folders_above_the_run_do_not_count_for_run_regex() -> None:
+    assert decide(run(), "new", Rules(None, 72, run_regex=re.compile("seq")), NOW, not_read).reason == (
+        "run_does_not_match"
+    )
+
+
+@pytest.mark.parametrize("wanted", [["A01295"], ["LH00188", "a01295"]])
+def test_runs_of_the_instruments_that_are_wanted_go_up(wanted: list[str]) -> None:
+    assert decide(made_by("A01295"), "new", Rules(None, 72, instrument_ids=wanted), NOW, not_read).wanted
+
+
+@pytest.mark.parametrize(
+    ("serial", "detail"),
+    [
+        ("A01295", "instrument A01295 is not in instrument_ids (LH00188, A0129)"),
+        (None, "the instrument's serial number is not known, instrument_ids wants LH00188, A0129"),
+    ],
+)
+def test_runs_of_other_instruments_are_left_and_theirs_is_named(serial: str | None, detail: str) -> None:
+    rules = Rules(None, 72, instrument_ids=["LH00188", "A0129"])
+    assert decide(made_by(serial), "new", rules, NOW, not_read) == Decision(False, "instrument_does_not_match", detail)
+
+
+def test_what_is_wanted_is_asked_before_how_far_the_run_is() -> None:
+    rules = Rules(ASSAY.sample_regex, 72, run_regex=re.compile("nothing"), instrument_ids=["Q"])
+    running = run(marker=None, age_hours=1000)
+    assert decide(running, "new", rules, NOW, not_read).reason == "run_does_not_match"
+    assert decide(running, "uploaded", rules, NOW, not_read).reason == "already_uploaded"
+
+
+def test_with_any_one_sample_that_matches_is_enough() -> None:
+    any_of = Rules(re.compile("_assay_"), 72, sample_match="any")
+    assert decide(run(), "new", any_of, NOW, sheet_of("control", "s_assay_1")).wanted
+    assert decide(run(), "new", any_of, NOW, sheet_of("c", "d")) == Decision(
+        False, "samples_do_not_match", 'none of 2 samples (c, d) matches sample_regex "_assay_"'
+    )
+    assert decide(run(), "new", any_of, NOW, sheet_of(*"abcdefg")).detail == (
+        'none of 7 samples (a, b, c, d, e, ...) matches sample_regex "_assay_"'
+    )
+    assert decide(run(), "new", any_of, NOW, unusable_sheet).reason == "no_sample_sheet"
+
+
+FAILED = Verdict("failed", "a rule", "the instrument says that it failed: RunErrored", ended=True)
+
+
+@pytest.mark.parametrize("remembered", ["new", "partial"])
+def test_a_run_that_failed_on_the_instrument_is_left_unless_such_runs_are_wanted(remembered: Remembered) -> None:
+    decision = decide(made_by("A01295", FAILED), remembered, ANY_SAMPLES, NOW, not_read)
+    assert decision == Decision(False, "failed_on_instrument", FAILED.detail)
+    wanted = Rules(None, 72, failed_runs=True)
+    decision = decide(made_by("A01295", FAILED), remembered, wanted, NOW, not_read)
+    assert (decision.wanted, decision.reason) == (True, remembered)
+
+
+def test_a_failed_run_that_is_wanted_goes_up_when_nothing_more_is_to_come() -> None:
+    failing = replace(FAILED, ended=False)
+    decision = decide(made_by("A01295", failing), "new", Rules(None, 72, failed_runs=True), NOW, not_read)
+    assert decision == Decision(False, "not_complete", f"{FAILED.detail}; its last files may still come")
+    assert decide(made_by("A01295", failing), "new", ANY_SAMPLES, NOW, not_read).reason == "failed_on_instrument"
+
+
+def test_the_age_names_what_it_was_taken_from() -> None:
+    old = replace(run(age_hours=100), begun_by="RunParameters.json")
+    assert decide(old, "new", ANY_SAMPLES, NOW, not_read).detail == "RunParameters.json is 100 h old, max_age is 72 h"

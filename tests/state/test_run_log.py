@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,9 @@ OUR_FIELDS = [
     "updated_at",
     "completed_at",
     "exclude_patterns",
+    "state",
+    "instrument",
+    "rule",
     "failures",
     "files",
 ]
@@ -53,6 +57,9 @@ def some_log() -> RunLog:
         started_at="2024-01-01T09:59:00Z",
         updated_at="2024-01-01T10:00:02Z",
         exclude_patterns=["\\.tmp$"],
+        in_progress=True,
+        instrument="NovaSeq X 1.2.2",
+        rule="NovaSeq X 1.2.2: CopyComplete.txt ends a run",
     )
 
 
@@ -112,6 +119,9 @@ def test_our_fields_tell_the_destination_the_times_the_reasons_and_each_file() -
         "updated_at": "2024-01-01T10:00:02Z",
         "completed_at": None,
         "exclude_patterns": ["\\.tmp$"],
+        "state": "in_progress",
+        "instrument": "NovaSeq X 1.2.2",
+        "rule": "NovaSeq X 1.2.2: CopyComplete.txt ends a run",
         "failures": {f"{RUN_PATH}/Data/bad": "the file cannot be read: Permission denied"},
         "files": {
             "RunInfo.xml": {
@@ -124,6 +134,14 @@ def test_our_fields_tell_the_destination_the_times_the_reasons_and_each_file() -
             "Data/s 1.bcl": {"size": 0, "mtime_ns": 0, "crc64nvme": None, "uploaded_at": "2024-01-01T10:00:01Z"},
         },
     }
+
+
+@pytest.mark.parametrize(
+    ("completed", "in_progress", "state"),
+    [(True, False, "completed"), (True, True, "completed"), (False, True, "in_progress"), (False, False, "partial")],
+)
+def test_the_state_is_one_word(completed: bool, in_progress: bool, state: str) -> None:
+    assert document(replace(some_log(), completed=completed, in_progress=in_progress))["state"] == state
 
 
 def test_the_log_of_a_run_without_files_is_a_whole_document() -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from async_s3_upload.transfer import plan
+from async_s3_upload.transfer import parts
 from tests.contract.memory_store import MemoryStore
 from tests.transfer.sending import BUCKET, PART, THRESHOLD, Files
 
@@ -12,8 +12,8 @@ from tests.transfer.sending import BUCKET, PART, THRESHOLD, Files
 @pytest.fixture
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Parts of 1,000 bytes, for files of more than 2,000."""
-    monkeypatch.setattr(plan, "PART_SIZE", PART)
-    monkeypatch.setattr(plan, "MULTIPART_THRESHOLD", THRESHOLD)
+    monkeypatch.setattr(parts, "PART_SIZE", PART)
+    monkeypatch.setattr(parts, "MULTIPART_THRESHOLD", THRESHOLD)
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from async_s3_upload.transfer import checksum, plan
+from async_s3_upload.transfer import checksum, parts
 from async_s3_upload.transfer.engine import Engine
 from async_s3_upload.transfer.etag import EtagSum, possible_part_sizes
 from async_s3_upload.transfer.messages import Event, FileDone, FileFailed, FileItem, Limits, Mode
@@ -32,8 +32,8 @@ READS = {"head"}
 
 @pytest.fixture(autouse=True)
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(plan, "PART_SIZE", PART)
-    monkeypatch.setattr(plan, "MULTIPART_THRESHOLD", 2 * PART)
+    monkeypatch.setattr(parts, "PART_SIZE", PART)
+    monkeypatch.setattr(parts, "MULTIPART_THRESHOLD", 2 * PART)
 
 
 @pytest.fixture
@@ -198,7 +198,7 @@ def test_etags_do_not_depend_on_how_the_bytes_arrive(body: bytes, step: int, cut
 
 def test_the_part_size_follows_from_record_and_number_of_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
-    md5, mib = "0" * 32, plan.MiB
+    md5, mib = "0" * 32, parts.MiB
     huge = 100_000 * mib
 
     assert possible_part_sizes(md5, 20 * mib, 8 * mib) == [None]
@@ -208,6 +208,6 @@ def test_the_part_size_follows_from_record_and_number_of_parts(monkeypatch: pyte
     assert possible_part_sizes(f"{md5}-4", 20 * mib, None) == []
     assert possible_part_sizes(f"{md5}-1", 0, 8 * mib) == [8 * mib]
     assert possible_part_sizes(f"{md5}-{-(-huge // (16 * mib))}", huge, None) == [16 * mib]
-    assert possible_part_sizes(f"{md5}-{-(-huge // plan.part_size(huge))}", huge, None) == [plan.part_size(huge)]
+    assert possible_part_sizes(f"{md5}-{-(-huge // parts.part_size(huge))}", huge, None) == [parts.part_size(huge)]
     for no_md5 in ("opaque", md5[1:], f"{md5}-0", f"{md5}-x", f"{md5}-3-4", ""):
         assert possible_part_sizes(no_md5, 20 * mib, 8 * mib) == []

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from async_s3_upload.transfer import multipart, plan
+from async_s3_upload.transfer import multipart, parts
 from async_s3_upload.transfer import requests as requesting
 from async_s3_upload.transfer.messages import (
     FailureKind,
@@ -201,16 +201,16 @@ def no_garbage_collection() -> Iterator[None]:
 
 
 @pytest.mark.parametrize("trouble", ["E", "EEE", "H", "HHH"], ids=["retried", "failed", "late", "too late"])
-@pytest.mark.parametrize("parts", [1, 2])
+@pytest.mark.parametrize("pieces", [1, 2])
 @pytest.mark.usefixtures("no_garbage_collection")
 async def test_what_was_sent_is_freed_at_once_whatever_went_wrong(
-    memory: MemoryStore, files: Files, monkeypatch: pytest.MonkeyPatch, trouble: str, parts: int
+    memory: MemoryStore, files: Files, monkeypatch: pytest.MonkeyPatch, trouble: str, pieces: int
 ) -> None:
     """A request that failed must not keep its body in a reference cycle until some later collection."""
     size = 100_000
-    monkeypatch.setattr(plan, "PART_SIZE", size)
-    monkeypatch.setattr(plan, "MULTIPART_THRESHOLD", size)
-    items = files.add(*[size * parts] * 10)
+    monkeypatch.setattr(parts, "PART_SIZE", size)
+    monkeypatch.setattr(parts, "MULTIPART_THRESHOLD", size)
+    items = files.add(*[size * pieces] * 10)
     files.bodies.clear()
     of_each = Fail() if trouble[0] == "E" else Hang()
     rules = [Rule(first_body_of(item), of_each, times=len(trouble)) for item in items]

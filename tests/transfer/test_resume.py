@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from async_s3_upload.transfer import multipart, plan
+from async_s3_upload.transfer import multipart, parts
 from async_s3_upload.transfer import requests as requesting
 from async_s3_upload.transfer.messages import (
     Event,
@@ -76,7 +76,7 @@ class Journal:
         """Return the item as the next start sends it."""
         known = self.uploads.get(item.number)
         stray = known is None and item.number in self.begun
-        if plan.is_multipart(item.size):
+        if parts.is_multipart(item.size):
             self.begun.add(item.number)
         return replace(item, known=known, stray=stray)
 
@@ -176,7 +176,7 @@ async def test_it_goes_on_in_parts_of_the_size_they_had(
 ) -> None:
     (item,) = files.add(4 * PART)
     again = await interrupted(memory, item, [1, 2])
-    monkeypatch.setattr(plan, "PART_SIZE", 2 * PART)
+    monkeypatch.setattr(parts, "PART_SIZE", 2 * PART)
     events = await send(memory, [again])
     assert parts_sent(events) == [3, 4]
     assert done(events)[0].part_size == PART

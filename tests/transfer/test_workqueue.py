@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from async_s3_upload.transfer import plan
+from async_s3_upload.transfer import parts
 from async_s3_upload.transfer.budget import ByteBudget
 from async_s3_upload.transfer.messages import FileItem
 from async_s3_upload.transfer.source import FileState
@@ -23,7 +23,7 @@ def parts_of(number: int, count: int, step: int = 8 * MIB) -> list[PartUnit]:
     size = count * step
     item = FileItem(number, f"/seq/{number}", f"run/{number}", size, 1, 1)
     upload = MultipartUpload("b", item, FileState(size, 1, 1, 1), "id", step, with_checksum=True, pending=count)
-    return [PartUnit(upload, part) for part in plan.parts(size, step)]
+    return [PartUnit(upload, part) for part in parts.parts(size, step)]
 
 
 def queue_of(*units: Unit, memory: int = 64 * MIB) -> WorkQueue:

@@ -490,3 +490,64 @@ def test_a_window_that_is_given_twice_is_named(path: Path) -> None:
 
 def test_a_place_is_one_line_whatever_a_key_holds(path: Path) -> None:
     assert problems(path, section(metadata={"a\nb": None})) == ["monitor[0].metadata.a\\x0ab: must be text, not null"]
+
+
+def test_which_runs_and_when_they_end_is_a_section_s_own(path: Path) -> None:
+    (found,) = read(
+        path,
+        section(
+            monitored_directories=["/data/promethion/*/*"],
+            sample_match="any",
+            run_regex="_A01295_",
+            instrument_ids=["A01295", " LH00188 "],
+            completion_grace=0,
+            completion_markers=["done.txt", "logs/*_end[12].log"],
+            run_markers=["*.fov"],
+            upload_failed_runs=True,
+        ),
+    ).monitor
+    assert found.monitored_directories == ["/data/promethion/*/*"]
+    assert (found.sample_match, found.run_regex) == ("any", re.compile("_A01295_"))
+    assert found.instrument_ids == ["A01295", "LH00188"]
+    assert (found.completion, found.completion_grace) == ("instrument", 0.0)
+    assert (found.completion_markers, found.run_markers) == (["done.txt", "logs/*_end[12].log"], ["*.fov"])
+    assert found.upload_failed_runs
+
+
+def test_by_default_any_run_is_wanted_once_its_instrument_s_rule_says_that_it_ended(path: Path) -> None:
+    (found,) = read(path, section(run_regex="", instrument_ids=None, completion_markers=None, run_markers=None)).monitor
+    assert (found.sample_match, found.run_regex, found.instrument_ids) == ("all", None, [])
+    assert (found.completion, found.completion_grace) == ("instrument", 60.0)
+    assert (found.completion_markers, found.run_markers, found.upload_failed_runs) == ([], [], False)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "problem"),
+    [
+        ("sample_match", "some", "must be 'all' or 'any'"),
+        ("run_regex", "(", '"(" is not a valid regular expression: missing ), unterminated subpattern at position 0'),
+        ("instrument_ids", ["A", " "], "must be an instrument's serial number, not empty text"),
+        ("instrument_ids", "A01295", "must be a list, not text"),
+        ("completion", "all", "must be 'instrument' or 'any'"),
+        ("completion_grace", "60", "must be a number, not text"),
+        ("completion_markers", ["/x"], 'must be a name or pattern of files relative to the run folder, not "/x"'),
+        ("completion_markers", ["../x"], 'must be a name or pattern of files relative to the run folder, not "../x"'),
+        ("completion_markers", [""], 'must be a name or pattern of files relative to the run folder, not ""'),
+        ("completion_markers", ["a/**/b"], '"a/**/b": each "*" stands for names of one level, "**" for nothing'),
+        ("run_markers", ["a\0"], "must not contain a NUL character"),
+        ("monitored_directories", ["/d/**"], '"/d/**": each "*" stands for the folders of one level, "**" for nothing'),
+        ("upload_failed_runs", 1, "must be true or false, not 1"),
+    ],
+)
+def test_what_cannot_tell_runs_is_named_with_its_place(path: Path, key: str, value: object, problem: str) -> None:
+    (found,) = problems(path, section(**{key: value}))
+    assert re.sub(r"\[\d+\](?=:)", "", found) == f"monitor[0].{key}: {problem}"
+
+
+def test_markers_that_contradict_the_rest_of_their_section_are_named(path: Path) -> None:
+    assert problems(path, section(run_markers=["x"])) == [
+        "monitor[0].run_markers: needs completion_markers, which say when such a run has ended"
+    ]
+    assert problems(path, section(completion="any", completion_markers=["x"])) == [
+        'monitor[0].completion: "any" does not go with completion_markers'
+    ]

@@ -11,23 +11,18 @@ from hypothesis import strategies as st
 
 from async_s3_upload.runs.scan import LocalFile
 from async_s3_upload.transfer.messages import FileItem, KnownPart, KnownUpload, ObjectSettings
-from async_s3_upload.transfer.plan import (
+from async_s3_upload.transfer.parts import (
     MAX_PARTS,
     MULTIPART_THRESHOLD,
     PART_SIZE,
-    Memory,
     MiB,
     Part,
     Unplannable,
-    compare_job,
     is_multipart,
-    key_for,
-    key_prefix,
     part_size,
     parts,
-    plan_job,
-    worker_count,
 )
+from async_s3_upload.transfer.plan import Memory, compare_job, key_for, key_prefix, plan_job, worker_count
 
 RUN_ID = "240101_A01295_0001_AHV7TDRXY"
 GiB = 1024 * MiB

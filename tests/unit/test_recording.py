@@ -11,8 +11,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from async_s3_upload.cli import recording
-from async_s3_upload.cli.recording import (
+from async_s3_upload.delivery import recording
+from async_s3_upload.delivery.recording import (
     PROGRESS_EVERY_S,
     SNAPSHOT_EVERY_S,
     SNAPSHOT_SHARE,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from async_s3_upload.cli.remaining import left_to_send
+from async_s3_upload.delivery.remaining import left_to_send
 from async_s3_upload.runs.file_table import FileTable, LocalFile
 from async_s3_upload.runs.scan import Scan
 from async_s3_upload.state.records import FileRecord

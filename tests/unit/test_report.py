@@ -8,7 +8,9 @@ from typing import Any, get_args
 
 import pytest
 
-from async_s3_upload.cli.report import Report, RunRow, State
+from async_s3_upload.cli.report import Report
+from async_s3_upload.delivery.row import RunRow, State
+from async_s3_upload.runs.instrument import Instrument
 from async_s3_upload.runs.selection import Reason
 
 RUN_ID = "240101_A01295_0001_AHV7TDRXY"
@@ -154,3 +156,16 @@ def test_states_and_reasons_are_the_stable_codes_that_scripts_read() -> None:
         "in_progress",
         "changed",
     }
+
+
+def test_instrument_and_rule_are_in_the_document_and_the_rule_in_the_line_of_a_dry_run() -> None:
+    rule = "NovaSeq X 1.2.2: CopyComplete.txt ends a run"
+    told: dict[str, Any] = {"instrument": Instrument("NovaSeq X", "LH00188", "1.2.2"), "rule": rule}
+    would = row("would_upload", files=1, bytes=1, **told)
+    (run,) = document(Report([would]))["runs"]
+    assert run["instrument"] == {"platform": "NovaSeq X", "serial": "LH00188", "software": "1.2.2"}
+    assert run["rule"] == rule
+    assert f"(new: complete by CopyComplete.txt; {rule}; 1 file, 1 B)" in would.as_line()
+    assert rule in row("skipped", "not_complete", **told).as_line()
+    assert rule in row("skipped", "failed_on_instrument", **told).as_line()
+    assert rule not in row("skipped", "too_old", **told).as_line()

@@ -5,12 +5,12 @@ RTAComplete.txt (or .xml) only says that Real-Time Analysis is done: on instrume
 1.5 hours were seen.
 
 Sources: Illumina Knowledge 2443 (NextSeq 1000/2000, flag files), 1678 (MiSeq: "RTA (Windows 7 - MCS v3.1 and older) or
-Universal Copy Service (Windows 10 - v4.0)"), 2072 and 2426 (NextSeq 500/550, NovaSeq 6000); support-docs.illumina.com,
-NovaSeqX, OutputFolderStructure; GenomiqueENS/aozan#17 (a MiSeq 4 run has both files), miso-lims/miso-lims#2254
-(NovaSeq, NextSeq 500), arteria-project/arteria-runfolder (serials A, LH, FS: CopyComplete.txt),
-fls-bioinformatics-core/genomics, platforms (NovaSeq, NextSeq: CopyComplete.txt; others: RTAComplete.txt). Of the
-MiniSeq no source says it for each version: there either file counts, as with unknown instruments, unless
-RunParameters.xml names the service.
+Universal Copy Service (Windows 10 - v4.0)"); support-docs.illumina.com, NovaSeqX, OutputFolderStructure;
+GenomiqueENS/aozan#17 (a MiSeq 4 run has both files), miso-lims/miso-lims#2254 (NovaSeq, NextSeq 500), RunParameters.xml
+of NextSeq 500 software 4.0 (CopyServiceRunId) and 2.1 (none), arteria-project/arteria-runfolder (serials A, LH, FS:
+CopyComplete.txt; M, D, ST-E: RTAComplete.txt), uci-grthub/bcl_conversion (MiSeq i100), fls-bioinformatics-core/
+genomics, platforms (NovaSeq, NextSeq: CopyComplete.txt; others: RTAComplete.txt). Of the MiniSeq no source says it for
+each version: there either file counts, as with unknown instruments, unless RunParameters.xml names the service.
 """
 
 from __future__ import annotations
@@ -49,10 +49,10 @@ _MISSING: dict[Due, str] = {
 }
 
 STATUS = "RunCompletionStatus.xml"
-_STATUS_VALUES = ("completionstatus", "runstatus", "errordescription", "message")
+_STATUS_VALUES = frozenset(("completionstatus", "runstatus", "errordescription", "message"))
 _FAILURE = re.compile(r"error|fail|abort|exception|endedearly|stopped|cancel|terminat", re.IGNORECASE)
 """In a status. Seen are CompletedAsPlanned, SuccessfullyCompleted and RunCompleted, and of runs that went wrong
-UserEndedEarly, ExceptionEndedEarly and RunErrored (public test files of cleve and of programs for NextSeq). A status
+UserEndedEarly, ExceptionEndedEarly and RunErrored (test files of public programs). A status
 that nobody knows is no failure: a run that is uploaded needlessly does less harm than one that is left."""
 
 

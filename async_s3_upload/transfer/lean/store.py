@@ -23,7 +23,8 @@ from async_s3_upload.transfer.lean.route import PROBE_KEY, NotServed, Origin, Ro
 from async_s3_upload.transfer.lean.signer import Keys, Signer
 from async_s3_upload.transfer.messages import AwsAccess, ObjectSettings
 from async_s3_upload.transfer.store import Body
-from async_s3_upload.transfer.store_aiobotocore import PAGE_LIMIT_S, AiobotocoreStore, object_options
+from async_s3_upload.transfer.store_aiobotocore import PAGE_LIMIT_S, AiobotocoreStore
+from async_s3_upload.transfer.store_client import object_options
 from async_s3_upload.transfer.store_errors import error_of_answer
 
 log = logging.getLogger(__name__)

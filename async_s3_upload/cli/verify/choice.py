@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from async_s3_upload.cli.upload import compiled, run_folder_path
-from async_s3_upload.cli.verify_targets import (
+from async_s3_upload.cli.verify.targets import (
     DAY_S,
     NoTarget,
     Target,
@@ -46,7 +46,7 @@ class Choice:
         elif self.bucket is not None or self.remote_path is not None or self.exclude:
             raise UsageError("--bucket, --remote-path and --exclude go with --local-path")
         elif self.run is None and self.config is None:
-            raise UsageError("name what to verify: --run, --config, or --local-path with --bucket")
+            raise UsageError("name what to verify: --run, --config, --manifest, or --local-path with --bucket")
         elif self.config is not None and self.log_dir is not None:
             raise UsageError("--log-dir does not go with --config, which names the log folder")
         if self.days is not None and (self.config is None or self.run is not None):
@@ -82,3 +82,14 @@ class Choice:
         if given or remembered.log is None:
             return Target(identity, remembered, given)
         return Target(identity, remembered, excluded(remembered.log, None))
+
+
+def check_alone(option: str, others: Mapping[str, object]) -> None:
+    """Return if none of the others was given; those have None or are empty.
+
+    Raises:
+        UsageError: naming those that were.
+    """
+    given = [name for name, value in others.items() if value is not None and value != []]
+    if given:
+        raise UsageError(f"{option} does not go with {', '.join(given)}")

@@ -28,7 +28,8 @@ from async_s3_upload.transfer.messages import (
     UploadBegun,
     UploadGone,
 )
-from async_s3_upload.transfer.plan import Job, is_multipart
+from async_s3_upload.transfer.parts import is_multipart
+from async_s3_upload.transfer.plan import Job
 
 log = logging.getLogger(__name__)
 

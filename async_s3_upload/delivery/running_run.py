@@ -6,9 +6,9 @@ import logging
 import time
 from collections.abc import Collection
 
-from async_s3_upload.cli.recording import now_text
-from async_s3_upload.cli.remaining import left_to_send
-from async_s3_upload.cli.run_upload import RunUpload
+from async_s3_upload.delivery.recording import now_text
+from async_s3_upload.delivery.remaining import left_to_send
+from async_s3_upload.delivery.run_upload import RunUpload
 from async_s3_upload.runs.file_table import Selection
 from async_s3_upload.runs.ripe import Ripe, ripe_files
 from async_s3_upload.state.run_state import Recalled

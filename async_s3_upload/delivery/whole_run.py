@@ -9,10 +9,11 @@ from collections.abc import Collection, Sequence
 from itertools import chain
 from typing import TypeVar
 
-from async_s3_upload.cli.recording import now_text
-from async_s3_upload.cli.remaining import left_to_send
-from async_s3_upload.cli.run_upload import RunUpload
-from async_s3_upload.cli.sending import ROUNDS
+from async_s3_upload.delivery.manifest import upload_manifest
+from async_s3_upload.delivery.recording import now_text
+from async_s3_upload.delivery.remaining import left_to_send
+from async_s3_upload.delivery.run_upload import RunUpload
+from async_s3_upload.delivery.sending import ROUNDS
 from async_s3_upload.runs.file_table import FileTable, LocalFile, Selection
 from async_s3_upload.runs.scan import scan
 from async_s3_upload.state.run_state import Recalled
@@ -23,7 +24,9 @@ log = logging.getLogger(__name__)
 
 
 class WholeRun(RunUpload):
-    """A run of which all is to be in S3."""
+    """A run of which all is to be in S3; with a ``manifest_folder`` to write it in, a manifest precedes the markers."""
+
+    manifest_folder: str | None = None
 
     def _left(self, recalled: Recalled, resend: Collection[str]) -> Selection:
         """Return the files that are to be sent."""
@@ -49,15 +52,17 @@ class WholeRun(RunUpload):
             data, markers = self._parted(left)
             await self._sender.send(data, () if round_number else probe, urgent=bool(round_number))
             if not failures:
-                await self._prove([file.name for file in markers])
-            if failures or not markers:
-                break
-            left = await self._look_again()
+                lost_markers = await self._prove([file.name for file in markers])
             if failures:
                 break
-            if not self._parted(left)[0]:
+            if markers or lost_markers:
+                left = await self._look_again()
+                if not failures and self._parted(left)[0]:
+                    continue
+            await self._send_manifest()
+            if not failures and (markers or lost_markers):
                 await self._send_markers(left, probe)
-                break
+            break
         else:
             failures[""] = "its files are still being written although its marker is there: the marker waits"
             log.error("%s: %s", printable(self._row.run_id), failures[""])
@@ -68,12 +73,15 @@ class WholeRun(RunUpload):
         """Return data and markers."""
         return left.parted(frozenset(self._markers.rows(self._found.files)))
 
-    async def _prove(self, unsent: Collection[str]) -> None:
-        """All but the markers named in ``unsent`` is recorded: see that S3 has it so."""
+    async def _prove(self, unsent: Collection[str]) -> bool:
+        """All but the markers named in ``unsent`` is recorded: see that S3 has it so.
+
+        Returns whether markers that were sent before have to be sent again.
+        """
         if not self._sender.may_go_on():
             self._recorder.failures[""] = "stopped before it was verified"
-        elif self._verify:
-            await self._verify_and_mend(unsent)
+            return False
+        return self._verify and await self._verify_and_mend(unsent)
 
     async def _look_again(self) -> Selection:
         """Look through the folder once more: what is written late has to be in S3 before the marker."""
@@ -90,6 +98,27 @@ class WholeRun(RunUpload):
         self._state.log.total_local_files = self._found.regular_files
         return left_to_send(self._found, self._state.log)
 
+    async def _send_manifest(self) -> None:
+        """Send the manifest of all that is recorded."""
+        if self._recorder.failures or self.manifest_folder is None:
+            return
+        row, run_log = self._row, self._state.log
+        files = self._found.files
+        why = await upload_manifest(
+            self._coordinator,
+            self._settings,
+            row.bucket,
+            row.prefix,
+            run_log,
+            [files[number].name for number in self._markers.rows(files)],
+            self.manifest_folder,
+            now_text(),
+            run_log.instrument,
+        )
+        if why is not None:
+            self._recorder.failures[""] = why
+            log.error("%s: %s", printable(row.run_id), why)
+
     async def _send_markers(self, left: Sequence[LocalFile], probe: Collection[str]) -> None:
         """Send the markers, the last word of the run after the others."""
         for group in self._markers.in_turn(left):
@@ -98,26 +127,32 @@ class WholeRun(RunUpload):
                 return
             log.info("%s: sent %s", printable(self._row.run_id), ", ".join(printable(file.name) for file in group))
 
-    async def _verify_and_mend(self, unsent: Collection[str]) -> None:
-        """Compare S3 with what is recorded; what differs is sent again once, and asked for once more."""
+    async def _verify_and_mend(self, unsent: Collection[str]) -> bool:
+        """Compare S3 with what is recorded; what differs is sent again once, and asked for once more.
+
+        Returns whether markers are among it: these are not sent before the rest.
+        """
         again, doubts = await self._unless_stopped(self._reconciler.differences(unsent))
         for doubt in doubts:
             log.error("%s; `verify --repair` sends it again", doubt)
         if doubts:
             self._row.detail = f"{plural(len(doubts), 'object')} recorded by s3_upload cannot be found so in S3"
-        if not again:
-            return
         for file in again:
             self._state.drop(file.name)
+        lost_markers = any(self._markers.include(file.name) for file in again)
+        again = [file for file in again if not self._markers.include(file.name)]
+        if not again:
+            return lost_markers
         await self._sender.send_once(again, urgent=True)
         if not self._sender.may_go_on():
             self._recorder.failures.setdefault("", "stopped before it was verified")
         if self._recorder.failures:
-            return
+            return False
         still = await self._unless_stopped(self._reconciler.still_wrong(again))
         for name, why in still.items():
             self._state.drop(name)
             self._recorder.fail(name, f"in S3 it is not what was sent: {why}")
+        return lost_markers
 
     def _failures(self) -> dict[str, str]:
         return {name: reason for name, reason in self._recorder.failures.items() if name}

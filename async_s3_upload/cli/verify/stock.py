@@ -12,7 +12,8 @@ from async_s3_upload.runs.scan import LocalFile, Scan, scan
 from async_s3_upload.state.run_log import FileRecord, RunLog
 from async_s3_upload.state.run_logs import Identity, changed_since
 from async_s3_upload.transfer.inspect import Expected
-from async_s3_upload.transfer.plan import Unplannable, key_for
+from async_s3_upload.transfer.parts import Unplannable
+from async_s3_upload.transfer.plan import key_for
 
 
 @dataclass(slots=True)
@@ -61,12 +62,21 @@ def take_stock(
         stock.notes.append("its run log does not tell what was left out: only files that it names are looked for")
         stock.local = {name: file for name, file in stock.local.items() if name in log.files}
         stock.unsendable = {}
+    if log.in_progress:
+        stock.notes.append("the instrument still writes it: only what was sent of it already is looked at")
+        stock.local = {name: file for name, file in stock.local.items() if _is_as_sent(log, file)}
+        stock.unsendable = {}
     for name in log.files:
-        if name not in stock.local and not os.path.isabs(name):
+        if name not in stock.local and not os.path.isabs(name) and not log.in_progress:
             _add_left_out(stock, identity.run_path, name)
     for name in {**stock.local, **log.files}:
         _expect(stock, prefix, name, deep=deep)
     return stock
+
+
+def _is_as_sent(log: RunLog, file: LocalFile) -> bool:
+    record = log.files.get(file.name)
+    return record is not None and not changed_since(record, file.size, file.mtime_ns)
 
 
 def _scanned(path: str, exclude: Sequence[re.Pattern[str]]) -> Scan | None:

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from async_s3_upload.cli.logs import console_log, file_log, prepare_log_dir
 from async_s3_upload.cli.session import Resources, access_for, control_store, require_buckets, trouble_code
 from async_s3_upload.cli.signals import Interruption
-from async_s3_upload.cli.uploading import Uploader
-from async_s3_upload.cli.verify_report import Level, VerifiedRun, VerifyReport
-from async_s3_upload.cli.verify_targets import NoTarget, Target
-from async_s3_upload.cli.verifying import Verifier
+from async_s3_upload.cli.verify.report import Level, VerifiedRun, VerifyReport
+from async_s3_upload.cli.verify.targets import NoTarget, Target
+from async_s3_upload.cli.verify.verifier import Verifier
 from async_s3_upload.config import Config
+from async_s3_upload.delivery.uploading import Uploader
 from async_s3_upload.errors import AwsAccessError, Interrupted, UploadError
 from async_s3_upload.state.run_logs import RunLogs
 from async_s3_upload.text import plural, printable

@@ -10,10 +10,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Coroutine, Sequence
 from typing import Any, TypeVar
 
-from async_s3_upload.cli.reconcile import Reconciler
-from async_s3_upload.cli.recording import Recorder, now_text
-from async_s3_upload.cli.report import RunRow
-from async_s3_upload.cli.sending import Sender
+from async_s3_upload.delivery.reconcile import Reconciler
+from async_s3_upload.delivery.recording import Recorder, now_text
+from async_s3_upload.delivery.row import RunRow
+from async_s3_upload.delivery.sending import Sender
 from async_s3_upload.errors import LogDirError
 from async_s3_upload.runs.file_table import FileTable, Selection
 from async_s3_upload.runs.order import Markers, goes_first

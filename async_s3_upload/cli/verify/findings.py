@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Iterable
 
-from async_s3_upload.cli.verify_report import Finding, VerifiedRun
-from async_s3_upload.cli.verify_stock import Stock
+from async_s3_upload.cli.verify.report import Finding, VerifiedRun
+from async_s3_upload.cli.verify.stock import Stock
+from async_s3_upload.state.manifest import manifest_names
 from async_s3_upload.transfer.inspect import compare_with_s3
 from async_s3_upload.transfer.messages import FileDone, FileOutcome
 from async_s3_upload.transfer.store import ObjectStore
@@ -38,7 +39,9 @@ class Findings:
         self.different = {stock.names[key]: text for key, text in found.different.items()}
         # some servers list a backslash as a slash; HEAD told such objects from missing ones
         aliases = {key.replace("\\", "/") for key in stock.expected if "\\" in key}
-        self._extra = [key for key in found.extra if key not in aliases]
+        # the manifest is no file of the run, and explains itself
+        manifests = {f"{row.prefix}/{name}" for name in manifest_names(row.run_id)}
+        self._extra = [key for key in found.extra if key not in aliases and key not in manifests]
         for name, text in stock.changed.items():
             if name not in self.missing:
                 self.different.setdefault(name, text)

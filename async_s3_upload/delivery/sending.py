@@ -6,8 +6,8 @@ import logging
 import os
 from collections.abc import Callable, Collection, Sequence
 
-from async_s3_upload.cli.recording import Recorder, known_upload
-from async_s3_upload.cli.report import RunRow
+from async_s3_upload.delivery.recording import Recorder, known_upload
+from async_s3_upload.delivery.row import RunRow
 from async_s3_upload.runs.file_table import LocalFile
 from async_s3_upload.text import plural, printable, size_text
 from async_s3_upload.transfer.coordinator import Coordinator

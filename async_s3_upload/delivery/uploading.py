@@ -10,11 +10,11 @@ from collections.abc import Callable, Collection, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from async_s3_upload.cli.remaining import left_to_send
-from async_s3_upload.cli.report import RunRow
-from async_s3_upload.cli.run_upload import RunUpload
-from async_s3_upload.cli.running_run import RunningRun
-from async_s3_upload.cli.whole_run import WholeRun
+from async_s3_upload.delivery.remaining import left_to_send
+from async_s3_upload.delivery.row import RunRow
+from async_s3_upload.delivery.run_upload import RunUpload
+from async_s3_upload.delivery.running_run import RunningRun
+from async_s3_upload.delivery.whole_run import WholeRun
 from async_s3_upload.errors import LogDirError
 from async_s3_upload.runs.instrument import Instrument
 from async_s3_upload.runs.order import Markers
@@ -22,7 +22,7 @@ from async_s3_upload.runs.ripe import ripe_files
 from async_s3_upload.runs.scan import scan
 from async_s3_upload.runs.selection import Reason
 from async_s3_upload.state.lock import AlreadyRunning, exclusive
-from async_s3_upload.state.run_logs import Identity, RunLogs
+from async_s3_upload.state.run_logs import Identity, Remembered, RunLogs
 from async_s3_upload.state.run_state import recall
 from async_s3_upload.text import plural, printable
 from async_s3_upload.transfer.coordinator import Coordinator
@@ -52,6 +52,7 @@ class RunTask:
     """Patterns of files that end the run, beside those that instruments write."""
     min_file_age_s: float | None = None
     """Given for a run in progress: its files go up when they have been still for so long."""
+    manifest: bool = False
 
     @property
     def prefix(self) -> str:
@@ -144,18 +145,7 @@ class Uploader:
                 remembered = self._logs.find(task.identity)
                 if remembered.path != expected.path:
                     held.enter_context(exclusive(remembered.lock))
-                kind = WholeRun if task.min_file_age_s is None else RunningRun
-                run: RunUpload = kind(
-                    self._coordinator,
-                    self._control,
-                    task.settings,
-                    row,
-                    Markers(task.markers),
-                    verify=self._verify,
-                    on_handed_out=on_handed_out,
-                )
-                if isinstance(run, RunningRun):
-                    run.min_file_age_s = task.min_file_age_s or 0.0
+                run = self._run_upload(task, row, remembered, on_handed_out)
                 await run.upload(task.identity, task.exclude, remembered, resend, probe)
                 if run.doom:
                     self.doomed[row.bucket] = run.doom
@@ -168,3 +158,22 @@ class Uploader:
                 log.warning("%s: %s", printable(row.run_id), row.detail)
         row.seconds = time.monotonic() - started
         return row
+
+    def _run_upload(
+        self, task: RunTask, row: RunRow, remembered: Remembered, on_handed_out: Callable[[], None] | None
+    ) -> RunUpload:
+        kind = WholeRun if task.min_file_age_s is None else RunningRun
+        run: RunUpload = kind(
+            self._coordinator,
+            self._control,
+            task.settings,
+            row,
+            Markers(task.markers),
+            verify=self._verify,
+            on_handed_out=on_handed_out,
+        )
+        if isinstance(run, RunningRun):
+            run.min_file_age_s = task.min_file_age_s or 0.0
+        elif isinstance(run, WholeRun) and task.manifest:
+            run.manifest_folder = remembered.manifest_folder
+        return run

@@ -10,11 +10,11 @@ from collections.abc import Collection
 from dataclasses import replace
 
 from async_s3_upload.cli.signals import Interruption
-from async_s3_upload.cli.uploading import RunTask, Uploader
-from async_s3_upload.cli.verify_findings import Findings
-from async_s3_upload.cli.verify_report import VerifiedRun
-from async_s3_upload.cli.verify_stock import take_stock
-from async_s3_upload.cli.verify_targets import Target
+from async_s3_upload.cli.verify.findings import Findings
+from async_s3_upload.cli.verify.report import VerifiedRun
+from async_s3_upload.cli.verify.stock import take_stock
+from async_s3_upload.cli.verify.targets import Target
+from async_s3_upload.delivery.uploading import RunTask, Uploader
 from async_s3_upload.errors import LogDirError
 from async_s3_upload.state.lock import AlreadyRunning, exclusive
 from async_s3_upload.state.run_logs import RunLogs
@@ -130,6 +130,9 @@ class Verifier:
         """Send what is missing or different, and look at that again."""
         if target.exclude is None:
             row.notes.append("nothing is sent, as nobody knows what was left out of this run: give --config")
+            return ""
+        if target.remembered.log is not None and target.remembered.log.in_progress:
+            row.notes.append("nothing is sent while the instrument writes it: that is done when the run is complete")
             return ""
         if found.stock.folder_gone:
             row.notes.append("nothing can be sent without the run folder")

@@ -1,0 +1,1 @@
+"""``verify``: is in S3 what should be there?"""
