@@ -1,29 +1,59 @@
 """Fixtures of all tests: servers start when the first test asks for them, and serve the whole session."""
 
+import dataclasses
+import os
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from typing import Any
 
 import pytest
 
-from tests.support import servers
 from tests.support.proxy import FaultProxy, Rule
-from tests.support.servers import S3Server
+from tests.support.s3server import S3Server
+from tests.support.shared_servers import AskedServers, SharedServers
 from tests.support.slack import SlackListener
 
+SERVERS = pytest.StashKey[SharedServers | AskedServers]()
+MOST_PROCESSES = 8
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Own the servers, or ask the process that does where pytest-xdist started this one."""
+    if hasattr(config, "workerinput"):
+        config.stash[SERVERS] = AskedServers(*config.workerinput["servers"])
+    else:
+        config.stash[SERVERS] = owned = SharedServers()
+        config.add_cleanup(owned.close)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Tell a process of pytest-xdist where to ask for servers."""
+    owned = node.config.stash[SERVERS]
+    node.workerinput["servers"] = dataclasses.astuple(owned.listen())
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Two processes a core for `-n auto`: the commands that tests run mostly wait, for servers, limits and restarts."""
+    return min(2 * (os.cpu_count() or 1), MOST_PROCESSES)
+
 
 @pytest.fixture(scope="session")
-def seaweed() -> Iterator[S3Server]:
+def seaweed(pytestconfig: pytest.Config) -> Iterator[S3Server]:
     """A SeaweedFS shared by all tests; each makes buckets of its own."""
-    with servers.seaweedfs() as server:
-        yield server
+    server = pytestconfig.stash[SERVERS].get("seaweedfs")
+    yield server
+    server.close()
 
 
 @pytest.fixture(scope="session")
-def moto_server() -> Iterator[S3Server]:
+def moto_server(pytestconfig: pytest.Config) -> Iterator[S3Server]:
     """A moto shared by all tests; each makes buckets of its own."""
-    with servers.moto() as server:
-        yield server
+    server = pytestconfig.stash[SERVERS].get("moto")
+    yield server
+    server.close()
 
 
 @pytest.fixture
