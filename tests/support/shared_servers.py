@@ -31,6 +31,7 @@ class SharedServers:
         self._locks = {kind: threading.Lock() for kind in starts}
         self._stack = ExitStack()
         self._listener: Listener | None = None
+        self._closed = False
         self._key = secrets.token_bytes(16)
 
     def get(self, kind: str) -> S3Server:
@@ -49,25 +50,24 @@ class SharedServers:
     def listen(self) -> "AskedServers":
         """Answer other processes from now on; returns what each of them asks with."""
         if self._listener is None:
-            self._listener = Listener((LOOPBACK, 0), authkey=self._key)
+            self._listener = Listener((LOOPBACK, 0), backlog=64, authkey=self._key)
             threading.Thread(target=self._serve, args=(self._listener,), daemon=True).start()
         port: int = self._listener.address[1]
         return AskedServers(port, self._key)
 
     def close(self) -> None:
         """Stop what was started."""
+        self._closed = True
         if self._listener is not None:
             self._listener.close()
         self._stack.close()
 
     def _serve(self, listener: Listener) -> None:
-        while True:
+        while not self._closed:
             try:
                 connection = listener.accept()
-            except (AuthenticationError, EOFError, ConnectionError):  # a stranger
+            except (AuthenticationError, EOFError, OSError):  # a stranger, or the end
                 continue
-            except OSError:  # closed
-                return
             threading.Thread(target=self._answer, args=(connection,), daemon=True).start()
 
     def _answer(self, connection: Connection) -> None:
