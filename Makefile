@@ -19,7 +19,9 @@ BENCH ?=
 
 # What must not be wrong is covered by branches: deciding, remembering, planning.
 COVERAGE := --cov=async_s3_upload.runs --cov=async_s3_upload.state --cov=async_s3_upload.transfer.plan \
-	--cov-branch --cov-report=term --cov-fail-under=95
+	--cov-branch
+# Processes that share the tests: `auto` is two a core, JOBS=0 none but pytest itself.
+JOBS ?= auto
 
 .PHONY: demo test soak lint types imports check smoke bench-peers bench-scale install clean
 
@@ -27,7 +29,8 @@ demo: $(DEMO_STAMP)
 	$(BIN)/async-s3-upload demo
 
 test: $(STAMP)
-	$(BIN)/python -m pytest $(COVERAGE)
+	$(BIN)/python -m pytest -m 'not alone' -n $(JOBS) --dist loadfile --no-loadscope-reorder $(COVERAGE) --cov-report=
+	$(BIN)/python -m pytest -m alone $(COVERAGE) --cov-append --cov-report=term --cov-fail-under=95
 
 check: lint types imports
 

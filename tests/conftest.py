@@ -16,6 +16,7 @@ from tests.support.slack import SlackListener
 
 SERVERS = pytest.StashKey[SharedServers | AskedServers]()
 MOST_PROCESSES = 8
+TAKE_LONG = ("tests/e2e/", "tests/faults/")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -38,6 +39,13 @@ def pytest_configure_node(node: Any) -> None:
 def pytest_xdist_auto_num_workers() -> int:
     """Two processes a core for `-n auto`: the commands that tests run mostly wait, for servers, limits and restarts."""
     return min(2 * (os.cpu_count() or 1), MOST_PROCESSES)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Where processes share the tests, begin the files that take long, in random order: none is to be the last."""
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: not item.nodeid.startswith(TAKE_LONG))
 
 
 @pytest.fixture(scope="session")
