@@ -41,11 +41,26 @@ def pytest_xdist_auto_num_workers() -> int:
     return min(2 * (os.cpu_count() or 1), MOST_PROCESSES)
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Where processes share the tests, begin the files that take long, in random order: none is to be the last."""
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> Iterator[None]:
+    """Where processes share the tests, keep those together that belong together, and begin with those that take long.
+
+    Begun last, one that takes long would have the other processes wait. Both groups are in random order.
+    """
+    if hasattr(config, "workerinput"):
+        for item in items:
+            if belongs_to_its_file(item):
+                item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
+    yield
     if hasattr(config, "workerinput"):
         items.sort(key=lambda item: not item.nodeid.startswith(TAKE_LONG))
+
+
+def belongs_to_its_file(item: pytest.Item) -> bool:
+    """Whether it shares something costly with the tests of its file: a fixture, or the threads of `tests/faults`."""
+    assert isinstance(item, pytest.Function)
+    made = [definitions[-1].scope for definitions in item._fixtureinfo.name2fixturedefs.values()]
+    return "scene" in item.fixturenames or "module" in made or "class" in made
 
 
 @pytest.fixture(scope="session")
