@@ -16,7 +16,7 @@ from tests.support.slack import SlackListener
 
 SERVERS = pytest.StashKey[SharedServers | AskedServers]()
 MOST_PROCESSES = 8
-TAKE_LONG = ("tests/e2e/", "tests/faults/")
+TAKE_LONG = ("tests/faults/", "tests/e2e/")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -45,22 +45,27 @@ def pytest_xdist_auto_num_workers() -> int:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> Iterator[None]:
     """Where processes share the tests, keep those together that belong together, and begin with those that take long.
 
-    Begun last, one that takes long would have the other processes wait. Both groups are in random order.
+    Begun last, one that takes long would have the other processes wait. The order is random otherwise.
     """
     if hasattr(config, "workerinput"):
         for item in items:
-            if belongs_to_its_file(item):
-                item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
+            if group := group_of(item):
+                item.add_marker(pytest.mark.xdist_group(group))
     yield
     if hasattr(config, "workerinput"):
-        items.sort(key=lambda item: not item.nodeid.startswith(TAKE_LONG))
+        items.sort(key=lambda item: [not item.nodeid.startswith(folder) for folder in TAKE_LONG])
 
 
-def belongs_to_its_file(item: pytest.Item) -> bool:
-    """Whether it shares something costly with the tests of its file: a fixture, or the threads of `tests/faults`."""
+def group_of(item: pytest.Item) -> str | None:
+    """Return the name of those that have to run in one process: they share a costly fixture, or threads.
+
+    More than one process with the threads of `tests/faults` would be too much for the server they share.
+    """
     assert isinstance(item, pytest.Function)
-    made = [definitions[-1].scope for definitions in item._fixtureinfo.name2fixturedefs.values()]
-    return "scene" in item.fixturenames or "module" in made or "class" in made
+    if "scene" in item.fixturenames:
+        return "scene"
+    scopes = {definitions[-1].scope for definitions in item._fixtureinfo.name2fixturedefs.values()}
+    return item.nodeid.partition("::")[0] if scopes & {"module", "class"} else None
 
 
 @pytest.fixture(scope="session")
