@@ -29,7 +29,7 @@ demo: $(DEMO_STAMP)
 	$(BIN)/async-s3-upload demo
 
 test: $(STAMP)
-	$(BIN)/python -m pytest -m 'not alone' -n $(JOBS) --dist loadgroup --no-loadscope-reorder $(COVERAGE) --cov-report=
+	$(BIN)/python -m pytest -m 'not alone' -n $(JOBS) --dist loadscope --no-loadscope-reorder $(COVERAGE) --cov-report=
 	$(BIN)/python -m pytest -m alone $(COVERAGE) --cov-append --cov-report=term --cov-fail-under=95
 
 check: lint types imports

@@ -1,11 +1,12 @@
 """Fixtures of all tests: servers start when the first test asks for them, and serve the whole session."""
 
 import dataclasses
+import importlib
 import os
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -17,6 +18,8 @@ from tests.support.slack import SlackListener
 SERVERS = pytest.StashKey[SharedServers | AskedServers]()
 MOST_PROCESSES = 8
 TAKE_LONG = ("tests/faults/", "tests/e2e/")
+SHARE_NOTHING = ("tests/e2e/test_verify.py",)
+"""Long files whose tests may be spread."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -41,31 +44,35 @@ def pytest_xdist_auto_num_workers() -> int:
     return min(2 * (os.cpu_count() or 1), MOST_PROCESSES)
 
 
-@pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> Iterator[None]:
-    """Where processes share the tests, keep those together that belong together, and begin with those that take long.
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> object | None:
+    """Give `--dist loadscope` the scopes of `scope_of`."""
+    if config.getoption("dist") != "loadscope":
+        return None
+    scheduling = importlib.import_module("xdist.scheduler").LoadScopeScheduling(config, log)
+    scheduling._split_scope = scope_of
+    return cast("object", scheduling)
 
-    Begun last, one that takes long would have the other processes wait. The order is random otherwise.
+
+def scope_of(nodeid: str) -> str:
+    """Return the name of the tests that go to one process together: a file mostly, since it may have fixtures.
+
+    `tests/faults` has threads of its own, and a server that is shared would drown in those of several processes.
+    """
+    path = nodeid.partition("::")[0]
+    if path.startswith("tests/faults/"):
+        return "tests/faults"
+    return nodeid if path in SHARE_NOTHING else path
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Where processes share the tests, begin with those that take long: begun last, they would have the others wait.
+
+    The order is random otherwise.
     """
     if hasattr(config, "workerinput"):
-        for item in items:
-            if group := group_of(item):
-                item.add_marker(pytest.mark.xdist_group(group))
-    yield
-    if hasattr(config, "workerinput"):
-        items.sort(key=lambda item: [not item.nodeid.startswith(folder) for folder in TAKE_LONG])
-
-
-def group_of(item: pytest.Item) -> str | None:
-    """Return the name of those that have to run in one process: they share a costly fixture, or threads.
-
-    More than one process with the threads of `tests/faults` would be too much for the server they share.
-    """
-    assert isinstance(item, pytest.Function)
-    if "scene" in item.fixturenames:
-        return "scene"
-    scopes = {definitions[-1].scope for definitions in item._fixtureinfo.name2fixturedefs.values()}
-    return item.nodeid.partition("::")[0] if scopes & {"module", "class"} else None
+        items.sort(key=lambda item: [not item.nodeid.startswith(path) for path in TAKE_LONG])
 
 
 @pytest.fixture(scope="session")
