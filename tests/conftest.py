@@ -4,7 +4,7 @@ import dataclasses
 import importlib
 import os
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
 from typing import Any, cast
 
@@ -63,6 +63,21 @@ def scope_of(nodeid: str) -> str:
     if path.startswith("tests/faults/"):
         return "tests/faults"
     return nodeid if path in SHARE_NOTHING else path
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_report_to_serializable() -> Generator[None, Any, Any]:
+    """Let file names that are no UTF-8 through to the process that leads: pytest-xdist would end over them."""
+    return sendable((yield))
+
+
+def sendable(value: Any) -> Any:
+    """Return the same with what UTF-8 cannot express as escapes."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode()
+    if isinstance(value, dict):
+        return {key: sendable(item) for key, item in value.items()}
+    return type(value)(map(sendable, value)) if type(value) in (list, tuple) else value
 
 
 @pytest.hookimpl(trylast=True)
