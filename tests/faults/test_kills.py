@@ -218,7 +218,7 @@ def test_killed_while_the_answer_to_complete_is_on_its_way_the_file_is_not_sent_
 def test_a_file_that_kills_its_worker_fails_alone(scene: MakeScenario) -> None:
     """Whoever has it in hand is killed, as the kernel would for lack of memory; everything else arrives."""
     holding = Hold()
-    mine = scene(max_cores=1, max_threads=4)
+    mine = scene(max_cores=1, max_threads=4, request_timeout=60)  # or second tries would be counted as well
     poison = mine.small[5]
     rule = Rule(on("PutObject", key_ends=poison), holding)
     mine.proxy.rules.insert(0, rule)
