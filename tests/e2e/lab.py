@@ -17,6 +17,8 @@ from tests.support.s3server import S3Server
 from tests.support.slack import SlackListener
 
 RUN_FILES = 16
+MARKERS = ["RTAComplete.txt", "CopyComplete.txt"]
+"""Those of them that wait until all the rest is in S3, in the order in which they are sent."""
 HOUR = 3600
 
 Env = Mapping[str, str | None]

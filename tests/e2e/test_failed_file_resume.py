@@ -4,11 +4,9 @@ import pytest
 
 from tests.support.proxy import Answer, Rule, on
 
-from .lab import RUN_FILES, Lab, failure, files_below, keys_put, make_old, operations, success, tree
+from .lab import MARKERS, RUN_FILES, Lab, failure, files_below, keys_put, make_old, operations, success, tree
 
 REFUSED = "RunParameters.xml"
-MARKERS = ["RTAComplete.txt", "CopyComplete.txt"]
-"""What waits while anything else of the run is not in S3, in the order in which it is sent."""
 HELD_BACK = f"({REFUSED}|{'|'.join(MARKERS)})$"
 
 
