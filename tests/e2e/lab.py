@@ -136,9 +136,12 @@ class Lab:
         options = self._upload_options(local_path, bucket)
         return run_command("upload", *options, *args, env=self._env(env), cwd=cwd, timeout=timeout)
 
-    def start_upload(self, local_path: Path, bucket: str, *args: str) -> RunningCommand:
-        """Start ``upload``; to be used in `with`."""
-        return start_command("upload", *self._upload_options(local_path, bucket), *args, env=self._env(None))
+    def start_upload(
+        self, local_path: Path, bucket: str, *args: str, env: Env | None = None, terminal: int | None = None
+    ) -> RunningCommand:
+        """Start ``upload``, with a terminal for stderr perhaps; to be used in `with`."""
+        options = self._upload_options(local_path, bucket)
+        return start_command("upload", *options, *args, env=self._env(env), terminal=terminal)
 
     def run_log(self, run: Path) -> dict[str, Any]:
         """Return the run log under the run's plain name."""
