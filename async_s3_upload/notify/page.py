@@ -1,0 +1,251 @@
+"""The report page as values: what is known of runs and rounds becomes what the page shows. Pure; no HTML here.
+
+Names and reasons come from file systems and servers: here they become text that is printable and on one line, the
+template escapes it, and the page's script writes it as text only.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from statistics import median
+from typing import Any
+
+from async_s3_upload.errors import EXIT_CODES
+from async_s3_upload.text import one_line, plural, printable, size_text
+
+MOST_FAILED_RUNS = 100
+"""So many runs with failures are named with their reasons, those of last; the table has all."""
+MOST_REASONS = 5
+MOST_NAMES = 3
+MOST_PROBLEMS = 20
+MOST_CHARACTERS = 300
+DAY_S = 86_400
+STATE_WORDS = {"completed": "complete", "partial": "not all sent", "in_progress": "in progress", "unreadable": "unreadable"}
+
+
+@dataclass(frozen=True, slots=True)
+class PageRun:
+    """A run on the page. Times are seconds since the epoch, None where they are not known.
+
+    ``seconds`` and ``rate`` (bytes per second) are those of the upload. ``ended_at`` is when the run was last worked on.
+    ``failures`` are pairs of file name and reason; they may be fewer than ``failed``.
+    """
+
+    run_id: str
+    sequencer: str
+    state: str
+    files: int
+    bytes: int | None
+    started_at: float | None
+    ended_at: float | None
+    seconds: float | None
+    rate: float | None
+    failed: int
+    failures: Sequence[tuple[str, str]]
+    next_step: str
+    destination: str
+
+
+@dataclass(frozen=True, slots=True)
+class PageRound:
+    """The last round of ``monitor``: when it ended (seconds since the epoch), its exit code, and what it could not do."""
+
+    ended_at: float
+    exit_code: int
+    uploaded: int
+    failed: int
+    problems: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """A figure at the top of the page; ``kind`` is ``good``, ``bad`` or ``plain``."""
+
+    label: str
+    value: str
+    note: str
+    kind: str = "plain"
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A time: for machines (ISO 8601) and for readers without a script, both in UTC."""
+
+    iso: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class LastRound:
+    """How the last round ended, in words."""
+
+    when: Moment
+    good: bool
+    outcome: str
+    meaning: str
+    problems: Sequence[str]
+    more_problems: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """One reason, with the number of files it holds for and the names of some."""
+
+    text: str
+    files: int
+    names: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class FailedRun:
+    """A run with failures; ``number`` is its place in the page's list."""
+
+    number: int
+    run_id: str
+    destination: str
+    files: str
+    when: Moment | None
+    next_step: str
+    reasons: Sequence[Reason]
+    more_reasons: int
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """All that the page shows; ``data`` is the JSON document that its script reads, safe within a script element."""
+
+    made: Moment
+    source: str
+    tiles: Sequence[Tile]
+    last_round: LastRound | None
+    failed_runs: Sequence[FailedRun]
+    more_failed_runs: int
+    runs: int
+    data: str
+
+
+def page_of(runs: Iterable[PageRun], last_round: PageRound | None, source: str, now: float) -> Page:
+    """Return the page of these runs; ``source`` is the log folder they are remembered in, ``now`` the time it is made."""
+    shown = sorted(runs, key=lambda run: run.ended_at or run.started_at or 0.0, reverse=True)
+    failing = [(place, run) for place, run in enumerate(shown) if run.failed or run.failures]
+    named = failing[:MOST_FAILED_RUNS]
+    return Page(
+        made=_moment(now),
+        source=_clean(source),
+        tiles=_tiles(shown, now),
+        last_round=None if last_round is None else _last_round(last_round),
+        failed_runs=[_failed_run(number, run) for number, (_, run) in enumerate(named)],
+        more_failed_runs=len(failing) - len(named),
+        runs=len(shown),
+        data=_script_json(_data(shown, {place: number for number, (place, _) in enumerate(named)}, now)),
+    )
+
+
+def _tiles(runs: Sequence[PageRun], now: float) -> list[Tile]:
+    complete = sum(run.state == "completed" for run in runs)
+    going = sum(run.state == "in_progress" for run in runs)
+    failing = [run for run in runs if run.failed or run.state in ("partial", "unreadable")]
+    lately = [run for run in runs if run.ended_at is not None and now - run.ended_at < 7 * DAY_S]
+    rates = [run.rate for run in lately if run.rate]
+    failed_files = sum(run.failed for run in failing)
+    return [
+        Tile("Complete", f"{complete:,}", f"of {plural(len(runs), 'run')}", "good"),
+        Tile("Need attention", f"{len(failing):,}", plural(failed_files, "failed file"), "bad" if failing else "good"),
+        Tile("In progress", f"{going:,}", "still written by the instrument"),
+        Tile("Last 7 days", size_text(sum(run.bytes or 0 for run in lately)), plural(len(lately), "run")),
+        Tile("Typical rate", f"{size_text(median(rates))}/s" if rates else "–", "median of the last 7 days"),
+    ]
+
+
+def _last_round(last: PageRound) -> LastRound:
+    told = [f"{plural(last.uploaded, 'run')} uploaded"]
+    if last.failed:
+        told.append(f"{plural(last.failed, 'run')} with failures")
+    return LastRound(
+        when=_moment(last.ended_at),
+        good=last.exit_code == 0 and not last.problems,
+        outcome=", ".join(told),
+        meaning=f"exit code {last.exit_code}: {EXIT_CODES.get(last.exit_code, 'unknown')}",
+        problems=[_clean(text) for text in last.problems[:MOST_PROBLEMS]],
+        more_problems=max(0, len(last.problems) - MOST_PROBLEMS),
+    )
+
+
+def _failed_run(number: int, run: PageRun) -> FailedRun:
+    by_reason: dict[str, list[str]] = {}
+    for name, why in run.failures:
+        by_reason.setdefault(_clean(why), []).append(name)
+    often = sorted(by_reason.items(), key=lambda item: -len(item[1]))
+    return FailedRun(
+        number=number,
+        run_id=_clean(run.run_id),
+        destination=_clean(run.destination),
+        files=plural(max(run.failed, len(run.failures)), "file"),
+        when=None if run.ended_at is None else _moment(run.ended_at),
+        next_step=_clean(run.next_step),
+        reasons=[
+            Reason(why, len(names), [_clean(name) for name in names[:MOST_NAMES]]) for why, names in often[:MOST_REASONS]
+        ],
+        more_reasons=max(0, len(often) - MOST_REASONS),
+    )
+
+
+class _Texts:
+    """Texts that come again and again stand once in the document; rows hold their numbers."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[str, int] = {}
+
+    def number(self, text: str) -> int:
+        return self._numbers.setdefault(_clean(text), len(self._numbers))
+
+    def all(self) -> list[str]:
+        return list(self._numbers)
+
+
+def _data(runs: Sequence[PageRun], numbers: dict[int, int], now: float) -> dict[str, Any]:
+    """Return the document: ``columns`` says what stands where in a row of ``runs``."""
+    texts = _Texts()
+    rows = [
+        [
+            _clean(run.run_id),
+            texts.number(run.sequencer),
+            texts.number(STATE_WORDS.get(run.state, run.state)),
+            run.files,
+            run.bytes,
+            _whole(run.started_at),
+            _whole(run.ended_at),
+            _whole(run.seconds),
+            _whole(run.rate),
+            run.failed,
+            texts.number(run.next_step),
+            texts.number(run.destination),
+            numbers.get(place),
+        ]
+        for place, run in enumerate(runs)
+    ]
+    columns = "run sequencer state files bytes start end seconds rate failed next destination named".split()
+    return {"made": round(now), "columns": columns, "texts": texts.all(), "runs": rows}
+
+
+def _whole(value: float | None) -> int | None:
+    return None if value is None else round(value)
+
+
+def _script_json(value: Any) -> str:
+    """Return JSON that holds none of ``<``, ``>`` and ``&``: no text in there ends the script element."""
+    text = json.dumps(value, separators=(",", ":"), allow_nan=False)
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def _clean(text: str) -> str:
+    shown = one_line(printable(text))
+    return shown if len(shown) <= MOST_CHARACTERS else shown[: MOST_CHARACTERS - 1] + "…"
+
+
+def _moment(seconds: float) -> Moment:
+    found = datetime.fromtimestamp(seconds, UTC).replace(microsecond=0)
+    return Moment(found.isoformat(), found.strftime("%Y-%m-%d %H:%M UTC"))
