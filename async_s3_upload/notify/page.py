@@ -23,27 +23,36 @@ MOST_NAMES = 3
 MOST_PROBLEMS = 20
 MOST_CHARACTERS = 300
 DAY_S = 86_400
-STATE_WORDS = {"completed": "complete", "partial": "not all sent", "in_progress": "in progress", "unreadable": "unreadable"}
+SHOWN_FAILED_RUNS = 10
+"""So many of them are seen at once, the others after a click."""
+STATE_WORDS = {
+    "completed": "complete",
+    "partial": "not all sent",
+    "in_progress": "in progress",
+    "uploading": "uploading",
+    "damaged": "log damaged",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class PageRun:
     """A run on the page. Times are seconds since the epoch, None where they are not known.
 
-    ``seconds`` and ``rate`` (bytes per second) are those of the upload. ``ended_at`` is when the run was last worked on.
-    ``failures`` are pairs of file name and reason; they may be fewer than ``failed``.
+    ``state`` is that of a run summary. ``files`` of ``total`` files are in S3, with ``bytes``. ``seconds`` and ``rate``
+    (bytes per second) are those of the upload. ``ended_at`` is when the run was last worked on. ``failures`` are pairs
+    of file name and reason.
     """
 
     run_id: str
     sequencer: str
     state: str
-    files: int
+    files: int | None
+    total: int | None
     bytes: int | None
     started_at: float | None
     ended_at: float | None
     seconds: float | None
     rate: float | None
-    failed: int
     failures: Sequence[tuple[str, str]]
     next_step: str
     destination: str
@@ -121,23 +130,34 @@ class Page:
     source: str
     tiles: Sequence[Tile]
     last_round: LastRound | None
+    notes: Sequence[str]
     failed_runs: Sequence[FailedRun]
+    hidden_failed_runs: Sequence[FailedRun]
     more_failed_runs: int
     runs: int
     data: str
 
 
-def page_of(runs: Iterable[PageRun], last_round: PageRound | None, source: str, now: float) -> Page:
-    """Return the page of these runs; ``source`` is the log folder they are remembered in, ``now`` the time it is made."""
+def page_of(
+    runs: Iterable[PageRun], last_round: PageRound | None, source: str, now: float, notes: Sequence[str] = ()
+) -> Page:
+    """Return the page of these runs.
+
+    ``source`` is the log folder they are remembered in, ``now`` the time at which the page is made, ``notes`` are
+    sentences about what could not be read.
+    """
     shown = sorted(runs, key=lambda run: run.ended_at or run.started_at or 0.0, reverse=True)
-    failing = [(place, run) for place, run in enumerate(shown) if run.failed or run.failures]
+    failing = [(place, run) for place, run in enumerate(shown) if run.failures]
     named = failing[:MOST_FAILED_RUNS]
+    told = [_failed_run(number, run) for number, (_, run) in enumerate(named)]
     return Page(
         made=_moment(now),
         source=_clean(source),
         tiles=_tiles(shown, now),
         last_round=None if last_round is None else _last_round(last_round),
-        failed_runs=[_failed_run(number, run) for number, (_, run) in enumerate(named)],
+        notes=[_clean(note) for note in notes[:MOST_PROBLEMS]],
+        failed_runs=told[:SHOWN_FAILED_RUNS],
+        hidden_failed_runs=told[SHOWN_FAILED_RUNS:],
         more_failed_runs=len(failing) - len(named),
         runs=len(shown),
         data=_script_json(_data(shown, {place: number for number, (place, _) in enumerate(named)}, now)),
@@ -146,15 +166,15 @@ def page_of(runs: Iterable[PageRun], last_round: PageRound | None, source: str, 
 
 def _tiles(runs: Sequence[PageRun], now: float) -> list[Tile]:
     complete = sum(run.state == "completed" for run in runs)
-    going = sum(run.state == "in_progress" for run in runs)
-    failing = [run for run in runs if run.failed or run.state in ("partial", "unreadable")]
+    going = sum(run.state in ("in_progress", "uploading") for run in runs)
+    failing = [run for run in runs if run.failures or run.state in ("partial", "damaged")]
     lately = [run for run in runs if run.ended_at is not None and now - run.ended_at < 7 * DAY_S]
     rates = [run.rate for run in lately if run.rate]
-    failed_files = sum(run.failed for run in failing)
+    failed_files = sum(len(run.failures) for run in failing)
     return [
         Tile("Complete", f"{complete:,}", f"of {plural(len(runs), 'run')}", "good"),
         Tile("Need attention", f"{len(failing):,}", plural(failed_files, "failed file"), "bad" if failing else "good"),
-        Tile("In progress", f"{going:,}", "still written by the instrument"),
+        Tile("In progress", f"{going:,}", "written or uploaded now"),
         Tile("Last 7 days", size_text(sum(run.bytes or 0 for run in lately)), plural(len(lately), "run")),
         Tile("Typical rate", f"{size_text(median(rates))}/s" if rates else "–", "median of the last 7 days"),
     ]
@@ -183,7 +203,7 @@ def _failed_run(number: int, run: PageRun) -> FailedRun:
         number=number,
         run_id=_clean(run.run_id),
         destination=_clean(run.destination),
-        files=plural(max(run.failed, len(run.failures)), "file"),
+        files=plural(len(run.failures), "file"),
         when=None if run.ended_at is None else _moment(run.ended_at),
         next_step=_clean(run.next_step),
         reasons=[
@@ -215,19 +235,20 @@ def _data(runs: Sequence[PageRun], numbers: dict[int, int], now: float) -> dict[
             texts.number(run.sequencer),
             texts.number(STATE_WORDS.get(run.state, run.state)),
             run.files,
+            run.total,
             run.bytes,
             _whole(run.started_at),
             _whole(run.ended_at),
             _whole(run.seconds),
             _whole(run.rate),
-            run.failed,
+            len(run.failures),
             texts.number(run.next_step),
             texts.number(run.destination),
             numbers.get(place),
         ]
         for place, run in enumerate(runs)
     ]
-    columns = "run sequencer state files bytes start end seconds rate failed next destination named".split()
+    columns = "run sequencer state files total bytes start end seconds rate failed next destination named".split()
     return {"made": round(now), "columns": columns, "texts": texts.all(), "runs": rows}
 
 

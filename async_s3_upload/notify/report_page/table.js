@@ -1,8 +1,8 @@
 // The table of runs: searched, filtered, sorted, a page at a time.
-const PAGE_ROWS = 50;
+const PAGE_ROWS = matchMedia("(max-width: 46rem)").matches ? 20 : 50;
 const COLUMNS = [
   ["run", "Run"], ["sequencer", "Sequencer"], ["state", "State"], ["end", "When"], ["files", "Files"], ["bytes", "Size"],
-  ["seconds", "Duration"], ["rate", "Rate"], ["failed", "Failures"], ["next", "Next step"], ["destination", "Destination"],
+  ["seconds", "Duration"], ["rate", "Rate"], ["failed", "Failures"],
 ];
 const NUMBERS = new Set(["files", "bytes", "seconds", "rate", "failed"]);
 const shown = { sort: "end", down: true, page: 0, rows: data.runs };
@@ -50,15 +50,27 @@ function cell(run, name, label) {
     made.append(element("span", { class: `state ${kind}` }, element("span", { "aria-hidden": "true" }, SIGN[kind] + " "), get(run, "state")));
   } else if (name === "failed" && run[C.named] !== null) {
     const link = element("a", { href: `#failed-${run[C.named]}` }, run[C.failed].toLocaleString("en"));
-    link.addEventListener("click", () => { byId(`failed-${run[C.named]}`).open = true; });
+    link.addEventListener("click", () => { openFailure(run[C.named]); });
     made.append(link);
+  } else if (name === "run") {
+    made.append(get(run, name), element("span", { class: "more" }, `to ${get(run, "destination")}`));
+    if (get(run, "next")) made.append(element("span", { class: "more" }, `next: ${get(run, "next")}`));
   } else {
     made.append(cellText(run, name));
   }
+  if (!made.textContent) made.classList.add("empty");
   return made;
 }
 
+function openFailure(number) {
+  const found = byId(`failed-${number}`);
+  found.open = true;
+  const around = found.parentElement.closest("details");
+  if (around) around.open = true;
+}
+
 function cellText(run, name) {
+  if (name === "files") return filesText(run);
   if (name === "end") return timeText(when(run));
   if (name === "bytes") return sizeText(run[C.bytes]);
   if (name === "seconds") return durationText(run[C.seconds]);

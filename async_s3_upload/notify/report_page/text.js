@@ -4,7 +4,7 @@ const C = Object.fromEntries(data.columns.map((name, place) => [name, place]));
 const WORDS = new Set(["sequencer", "state", "next", "destination"]);
 const get = (run, name) => (WORDS.has(name) ? data.texts[run[C[name]]] : run[C[name]]);
 const when = (run) => run[C.end] ?? run[C.start];
-const LOOK = { complete: "complete", "in progress": "going" };
+const LOOK = { complete: "complete", "in progress": "going", uploading: "going" };
 const SIGN = { complete: "✓", going: "…", attention: "!" };
 const look = (run) => (run[C.failed] ? "attention" : LOOK[get(run, "state")] ?? "attention");
 const byId = (id) => document.getElementById(id);
@@ -37,6 +37,12 @@ function durationText(seconds) {
   const minutes = Math.floor(seconds / 60);
   if (minutes < 60) return `${minutes}m ${String(seconds % 60).padStart(2, "0")}s`;
   return `${Math.floor(minutes / 60)}h ${String(minutes % 60).padStart(2, "0")}m`;
+}
+
+function filesText(run) {
+  const [files, total] = [run[C.files], run[C.total]];
+  if (files === null || total === null || files === total) return (files ?? total)?.toLocaleString("en") ?? "";
+  return `${files.toLocaleString("en")} of ${total.toLocaleString("en")}`;
 }
 
 const two = (number) => String(number).padStart(2, "0");
