@@ -15,6 +15,7 @@ from async_s3_upload.cli.documents import json_on_failure, print_document, print
 from async_s3_upload.cli.options import EXIT_CODE_HELP, AsJson, Concurrency, EndpointUrl, Profile, Region, state_folder
 from async_s3_upload.cli.proof_commands import cleanup, verify
 from async_s3_upload.cli.report import Report
+from async_s3_upload.cli.report_command import report
 from async_s3_upload.errors import UploadError, UsageError
 from async_s3_upload.text import one_line, plural
 
@@ -177,6 +178,7 @@ def upload(
 
 app.command(epilog=EXIT_CODE_HELP)(verify)
 app.command(epilog=EXIT_CODE_HELP)(cleanup)
+app.command(epilog=EXIT_CODE_HELP)(report)
 
 
 @app.command()
