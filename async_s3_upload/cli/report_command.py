@@ -1,7 +1,8 @@
-"""The options of ``report``; what it does is in ``report_page``."""
+"""The options of ``report``, and the page after a round; what is in the page is the matter of ``report_page``."""
 
 from __future__ import annotations
 
+import logging
 import os
 from typing import Annotated
 
@@ -9,6 +10,20 @@ import typer
 
 from async_s3_upload.cli.options import state_folder
 from async_s3_upload.errors import UsageError
+
+log = logging.getLogger(__name__)
+
+
+def replace_report_page(log_dir: str, path: str | None) -> None:
+    """Write the page after a round, where one is wanted; that it cannot be written is an error on the log only."""
+    if path is None:
+        return
+    try:
+        from async_s3_upload.cli.report_page import write_report_page
+
+        write_report_page(log_dir, path)
+    except Exception as error:  # whatever it is: the runs went up all the same
+        log.error("no report page was written: %s", error)
 
 
 def report(

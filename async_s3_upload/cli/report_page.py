@@ -1,9 +1,8 @@
-"""``report``: the page about all runs that a log folder remembers; ``monitor`` writes it after each round."""
+"""``report``: the page about all runs that a log folder remembers; ``monitor`` writes one after each round."""
 
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
 import time
 from datetime import UTC, datetime
@@ -15,11 +14,9 @@ from async_s3_upload.runs.instrument import UNKNOWN, Hints, instrument_of
 from async_s3_upload.state.overview import RunSummary, overview
 from async_s3_upload.state.rounds import read_rounds
 
-log = logging.getLogger(__name__)
-
 
 def write_report_page(log_dir: str, path: str) -> int:
-    """Write the page about all runs of a log folder, replacing the one at ``path`` atomically; returns how many there are.
+    """Write the page about all runs of a log folder and return how many there are; ``path`` is replaced atomically.
 
     Raises:
         UsageError: the page cannot be written there, or there is no such log folder.
@@ -41,16 +38,6 @@ def write_report_page(log_dir: str, path: str) -> int:
     except OSError as error:
         raise UsageError(f"the report page {path} cannot be written: {error.strerror or error}") from error
     return len(found.runs)
-
-
-def replace_report_page(log_dir: str, path: str | None) -> None:
-    """Do the same at the end of a round, where a page is wanted; that it cannot be had is an error on the log only."""
-    if path is None:
-        return
-    try:
-        write_report_page(log_dir, path)
-    except Exception as error:  # whatever it is: the runs went up all the same
-        log.error("no report page was written: %s", error)
 
 
 def page_run(run: RunSummary) -> PageRun:

@@ -6,61 +6,30 @@ template escapes it, and the page's script writes it as text only.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from statistics import median
-from typing import Any
 
 from async_s3_upload.errors import EXIT_CODES
-from async_s3_upload.text import one_line, plural, printable, size_text
+from async_s3_upload.notify.page_data import PageRun, clean, document, script_json
+from async_s3_upload.text import plural, size_text
+
+__all__ = ["Page", "PageRound", "PageRun", "page_of"]
 
 MOST_FAILED_RUNS = 100
 """So many runs with failures are named with their reasons, those of last; the table has all."""
 MOST_REASONS = 5
 MOST_NAMES = 3
 MOST_PROBLEMS = 20
-MOST_CHARACTERS = 300
 DAY_S = 86_400
 SHOWN_FAILED_RUNS = 10
 """So many of them are seen at once, the others after a click."""
-STATE_WORDS = {
-    "completed": "complete",
-    "partial": "not all sent",
-    "in_progress": "in progress",
-    "uploading": "uploading",
-    "damaged": "log damaged",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class PageRun:
-    """A run on the page. Times are seconds since the epoch, None where they are not known.
-
-    ``state`` is that of a run summary. ``files`` of ``total`` files are in S3, with ``bytes``. ``seconds`` and ``rate``
-    (bytes per second) are those of the upload. ``ended_at`` is when the run was last worked on. ``failures`` are pairs
-    of file name and reason.
-    """
-
-    run_id: str
-    sequencer: str
-    state: str
-    files: int | None
-    total: int | None
-    bytes: int | None
-    started_at: float | None
-    ended_at: float | None
-    seconds: float | None
-    rate: float | None
-    failures: Sequence[tuple[str, str]]
-    next_step: str
-    destination: str
 
 
 @dataclass(frozen=True, slots=True)
 class PageRound:
-    """The last round of ``monitor``: when it ended (seconds since the epoch), its exit code, and what it could not do."""
+    """The last round of ``monitor``; ``ended_at`` in seconds since the epoch, ``problems`` say what it could not do."""
 
     ended_at: float
     exit_code: int
@@ -152,15 +121,15 @@ def page_of(
     told = [_failed_run(number, run) for number, (_, run) in enumerate(named)]
     return Page(
         made=_moment(now),
-        source=_clean(source),
+        source=clean(source),
         tiles=_tiles(shown, now),
         last_round=None if last_round is None else _last_round(last_round),
-        notes=[_clean(note) for note in notes[:MOST_PROBLEMS]],
+        notes=[clean(note) for note in notes[:MOST_PROBLEMS]],
         failed_runs=told[:SHOWN_FAILED_RUNS],
         hidden_failed_runs=told[SHOWN_FAILED_RUNS:],
         more_failed_runs=len(failing) - len(named),
         runs=len(shown),
-        data=_script_json(_data(shown, {place: number for number, (place, _) in enumerate(named)}, now)),
+        data=script_json(document(shown, [place for place, _ in named], now)),
     )
 
 
@@ -189,7 +158,7 @@ def _last_round(last: PageRound) -> LastRound:
         good=last.exit_code == 0 and not last.problems,
         outcome=", ".join(told),
         meaning=f"exit code {last.exit_code}: {EXIT_CODES.get(last.exit_code, 'unknown')}",
-        problems=[_clean(text) for text in last.problems[:MOST_PROBLEMS]],
+        problems=[clean(text) for text in last.problems[:MOST_PROBLEMS]],
         more_problems=max(0, len(last.problems) - MOST_PROBLEMS),
     )
 
@@ -197,74 +166,21 @@ def _last_round(last: PageRound) -> LastRound:
 def _failed_run(number: int, run: PageRun) -> FailedRun:
     by_reason: dict[str, list[str]] = {}
     for name, why in run.failures:
-        by_reason.setdefault(_clean(why), []).append(name)
-    often = sorted(by_reason.items(), key=lambda item: -len(item[1]))
+        by_reason.setdefault(clean(why), []).append(name)
+    reasons = [
+        Reason(why, len(names), [clean(name) for name in names[:MOST_NAMES]]) for why, names in by_reason.items()
+    ]
+    reasons.sort(key=lambda reason: -reason.files)
     return FailedRun(
         number=number,
-        run_id=_clean(run.run_id),
-        destination=_clean(run.destination),
+        run_id=clean(run.run_id),
+        destination=clean(run.destination),
         files=plural(len(run.failures), "file"),
         when=None if run.ended_at is None else _moment(run.ended_at),
-        next_step=_clean(run.next_step),
-        reasons=[
-            Reason(why, len(names), [_clean(name) for name in names[:MOST_NAMES]]) for why, names in often[:MOST_REASONS]
-        ],
-        more_reasons=max(0, len(often) - MOST_REASONS),
+        next_step=clean(run.next_step),
+        reasons=reasons[:MOST_REASONS],
+        more_reasons=max(0, len(reasons) - MOST_REASONS),
     )
-
-
-class _Texts:
-    """Texts that come again and again stand once in the document; rows hold their numbers."""
-
-    def __init__(self) -> None:
-        self._numbers: dict[str, int] = {}
-
-    def number(self, text: str) -> int:
-        return self._numbers.setdefault(_clean(text), len(self._numbers))
-
-    def all(self) -> list[str]:
-        return list(self._numbers)
-
-
-def _data(runs: Sequence[PageRun], numbers: dict[int, int], now: float) -> dict[str, Any]:
-    """Return the document: ``columns`` says what stands where in a row of ``runs``."""
-    texts = _Texts()
-    rows = [
-        [
-            _clean(run.run_id),
-            texts.number(run.sequencer),
-            texts.number(STATE_WORDS.get(run.state, run.state)),
-            run.files,
-            run.total,
-            run.bytes,
-            _whole(run.started_at),
-            _whole(run.ended_at),
-            _whole(run.seconds),
-            _whole(run.rate),
-            len(run.failures),
-            texts.number(run.next_step),
-            texts.number(run.destination),
-            numbers.get(place),
-        ]
-        for place, run in enumerate(runs)
-    ]
-    columns = "run sequencer state files total bytes start end seconds rate failed next destination named".split()
-    return {"made": round(now), "columns": columns, "texts": texts.all(), "runs": rows}
-
-
-def _whole(value: float | None) -> int | None:
-    return None if value is None else round(value)
-
-
-def _script_json(value: Any) -> str:
-    """Return JSON that holds none of ``<``, ``>`` and ``&``: no text in there ends the script element."""
-    text = json.dumps(value, separators=(",", ":"), allow_nan=False)
-    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
-
-
-def _clean(text: str) -> str:
-    shown = one_line(printable(text))
-    return shown if len(shown) <= MOST_CHARACTERS else shown[: MOST_CHARACTERS - 1] + "…"
 
 
 def _moment(seconds: float) -> Moment:

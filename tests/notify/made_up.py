@@ -41,7 +41,7 @@ def _run(number: int, count: int, days: float, chance: random.Random) -> PageRun
     failures = [
         (f"Data/Intensities/BaseCalls/L001/C{c}.1/L001_{c % 2 + 1}.cbcl", chance.choice(REASONS)) for c in range(1, 8)
     ]
-    end = min(NOW - 600, start + chance.uniform(0.3, 1.9) * DAY)
+    end = min(NOW - 600, start + (chance.uniform(0.3, 1.9) * DAY if number % 3 == 0 else size / rate))
     state = "partial" if fails else "in_progress" if going else "completed"
     return PageRun(
         run_id=f"{250_000 + number}_{serial}_{number:04d}_AH{chance.randrange(16**6):06X}DSX7",

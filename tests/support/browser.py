@@ -1,6 +1,7 @@
-"""A real browser without a screen: Chromium, driven over a pipe in the DevTools protocol, on a page of the local disk."""
+"""A real browser without a screen: Chromium on a page of the local disk, driven over a pipe (DevTools protocol)."""
 
 import base64
+import fcntl
 import json
 import os
 import select
@@ -43,7 +44,7 @@ def find_browser() -> str | None:
 
 
 class Browser:
-    """One page of a Chromium with an empty profile; the end of `with` ends it."""
+    """One page of a Chromium with an empty profile, in UTC; the end of `with` ends it."""
 
     def __init__(self, program: str) -> None:
         self._profile = tempfile.TemporaryDirectory(prefix="browser-", ignore_cleanup_errors=True)
@@ -54,7 +55,8 @@ class Browser:
         argv += [f"--user-data-dir={self._profile.name}", "about:blank"]
         try:
             with open(os.path.join(self._profile.name, "stderr"), "wb") as stderr:
-                self._popen = subprocess.Popen(argv, pass_fds=passed, stdout=stderr, stderr=stderr)
+                zone = os.environ | {"TZ": "UTC"}
+                self._popen = subprocess.Popen(argv, pass_fds=passed, stdout=stderr, stderr=stderr, env=zone)
         finally:
             for descriptor in (command_read, answer_write, *passed):
                 os.close(descriptor)
@@ -168,7 +170,8 @@ class Browser:
             piece = os.read(self._read, 1 << 16) if ready else b""
             if not piece:
                 told = Path(self._profile.name, "stderr").read_text(errors="replace")[-2000:]
-                raise BrowserError(f"the browser gave no answer {f'in {ANSWER_S} s' if not ready else 'and ended'}: {told}")
+                how = "and ended" if ready else f"in {ANSWER_S:.0f} s"
+                raise BrowserError(f"the browser gave no answer {how}: {told}")
             self._buffer += piece
         message, _, self._buffer = self._buffer.partition(b"\0")
         found: dict[str, Any] = json.loads(message)
@@ -177,6 +180,4 @@ class Browser:
 
 def _high(descriptor: int) -> int:
     """A copy that cannot be 3 or 4, which the browser takes."""
-    import fcntl
-
     return fcntl.fcntl(descriptor, fcntl.F_DUPFD, 10)

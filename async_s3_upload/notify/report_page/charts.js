@@ -170,7 +170,7 @@ function drawTimeline(from, to, runs, choose) {
     picture.append(svg("rect", { class: "lane", x: 2, y: y - 1, width: width - 12, height: row.deep * 13 + 1, rx: 2 }));
     row.runs.forEach((run, place) => {
       const start = Math.max(from, run[C.start] ?? when(run));
-      const wide = Math.max(3, x(Math.min(to, run[C.end] ?? to)) - x(start) - 0.5);
+      const wide = Math.max(4, x(Math.min(to, run[C.end] ?? to)) - x(start) - 0.5);
       const bar = svg("rect", { class: `run ${look(run)}`, x: x(start), y: y + row.placed[place] * 13, width: wide, height: 12, rx: 2 });
       if (look(run) === "attention") bar.setAttribute("fill", "url(#hatching)");
       bar.append(svg("title", {}, `${get(run, "run")}: ${get(run, "state")}, ${sizeText(run[C.bytes])}, ${timeText(run[C.end])}`));

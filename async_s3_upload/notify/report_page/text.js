@@ -1,6 +1,6 @@
 // The document, and how sizes and times are written. Names of runs and files are only ever written as text.
 const data = JSON.parse(document.getElementById("data").textContent);
-const C = Object.fromEntries(data.columns.map((name, place) => [name, place]));
+const C = Object.fromEntries(data.columns.map((name, place) => [name, place])); // places in a row
 const WORDS = new Set(["sequencer", "state", "next", "destination"]);
 const get = (run, name) => (WORDS.has(name) ? data.texts[run[C[name]]] : run[C[name]]);
 const when = (run) => run[C.end] ?? run[C.start];
