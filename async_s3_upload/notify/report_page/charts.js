@@ -115,7 +115,7 @@ function drawThroughput(unit, found, from, to, runs) {
   const [x, y, bottom] = axes(picture, width, HEIGHT, from, to, top, "/s");
   timeTicks(picture, x, from, to, bottom, LEFT, width);
   const dots = rated.map((run) => `M${x(when(run)).toFixed(1)} ${y(run[C.rate]).toFixed(1)}h0`);
-  picture.append(svg("path", { class: "dots", d: dots.join("") || "M0 0" }));
+  picture.append(svg("path", { class: rated.length > 500 ? "dots many" : "dots", d: dots.join("") || "M0 0" }));
   const middles = found.map((period, place) => {
     const end = Math.min(found[place + 1]?.from ?? to, to);
     return [x((Math.max(period.from, from) + end) / 2), period];
