@@ -146,6 +146,8 @@ class Config(ObjectProperties):
     """Level of console and log file, as a name or number."""
     log_dir: AbsolutePath = DEFAULT_LOG_DIR
     """Folder of ``s3_upload.log``, the lock and ``uploads/`` (the run logs)."""
+    report_html: AbsolutePath | None = None
+    """File of the report page, replaced after each round; unset: none is written."""
     slack_log_webhook: Annotated[Webhook, Field(repr=False)] = None
     """Told of successes; falls back on the other."""
     slack_alert_webhook: Annotated[Webhook, Field(repr=False)] = None

@@ -13,6 +13,7 @@ from async_s3_upload.cli.concerns import find_concerns, tell_concerns
 from async_s3_upload.cli.logs import LOCK_FILE, file_log, prepare_log_dir
 from async_s3_upload.cli.progress.output import Output
 from async_s3_upload.cli.report import Report
+from async_s3_upload.cli.report_command import replace_report_page
 from async_s3_upload.cli.round_memory import remember_round
 from async_s3_upload.cli.session import (
     Ending,
@@ -63,6 +64,7 @@ def run_monitor(config: Config, environ: Mapping[str, str], *, dry_run: bool, ou
                 began = time.monotonic()
                 report = asyncio.run(one_round.run())
                 remember_round(config.log_dir, report, time.monotonic() - began)
+                replace_report_page(config.log_dir, config.report_html)
                 return report
         except AlreadyRunning:
             text = f"another upload runs already with log_dir {config.log_dir}: nothing to do for this one"
