@@ -16,9 +16,9 @@ State = Literal["uploaded", "partial", "skipped", "would_upload", "would_resume"
 class RunRow:
     """One run to one destination.
 
-    ``files`` and ``bytes`` are what the run holds, None where it was not looked into; ``uploaded_files`` counts
-    what this command sent; ``failed_files`` pairs absolute paths with reasons; ``seconds`` is the time taken.
-    ``rule`` is the phrase that says what ends the run, None where nobody asked.
+    ``files`` and ``bytes`` are what the run holds, None where it was not looked into; ``uploaded_files`` and
+    ``sent_bytes`` count what this command sent; ``failed_files`` pairs absolute paths with reasons; ``seconds`` is the
+    time taken. ``rule`` is the phrase that says what ends the run, None where nobody asked.
     """
 
     run_id: str
@@ -31,6 +31,7 @@ class RunRow:
     files: int | None = None
     bytes: int | None = None
     uploaded_files: int = 0
+    sent_bytes: int = 0
     failed_files: list[tuple[str, str]] = field(default_factory=list)
     seconds: float = 0.0
     instrument: Instrument | None = None
