@@ -12,6 +12,7 @@ from async_s3_upload.cli.cleanup import sweep
 from async_s3_upload.cli.concerns import find_concerns
 from async_s3_upload.cli.logs import LOCK_FILE, console_log, file_log, prepare_log_dir
 from async_s3_upload.cli.report import Report
+from async_s3_upload.cli.round_memory import remember_round
 from async_s3_upload.cli.session import (
     Ending,
     access_for,
@@ -58,7 +59,10 @@ def run_monitor(config: Config, environ: Mapping[str, str], *, dry_run: bool) ->
         try:
             prepare_log_dir(config.log_dir)
             with exclusive(os.path.join(config.log_dir, LOCK_FILE)), file_log(config.log_dir):
-                return asyncio.run(one_round.run())
+                began = time.monotonic()
+                report = asyncio.run(one_round.run())
+                remember_round(config.log_dir, report, time.monotonic() - began)
+                return report
         except AlreadyRunning:
             text = f"another upload runs already with log_dir {config.log_dir}: nothing to do for this one"
             log.warning("%s", text)

@@ -116,7 +116,7 @@ def _sent_run(row: RunRow) -> slack.SentRun:
         row.files or 0,
         row.bytes or 0,
         row.uploaded_files,
-        row.sent_bytes,
+        row.uploaded_bytes,
         row.seconds,
         f"s3://{row.bucket}/{printable(row.prefix)}",
     )
