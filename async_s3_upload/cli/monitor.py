@@ -10,7 +10,8 @@ from collections.abc import Mapping
 
 from async_s3_upload.cli.cleanup import sweep
 from async_s3_upload.cli.concerns import find_concerns
-from async_s3_upload.cli.logs import LOCK_FILE, console_log, file_log, prepare_log_dir
+from async_s3_upload.cli.logs import LOCK_FILE, file_log, prepare_log_dir
+from async_s3_upload.cli.progress.output import Output
 from async_s3_upload.cli.report import Report
 from async_s3_upload.cli.round_memory import remember_round
 from async_s3_upload.cli.session import (
@@ -29,6 +30,7 @@ from async_s3_upload.cli.telling import Telling
 from async_s3_upload.config import Config
 from async_s3_upload.delivery.row import RunRow
 from async_s3_upload.delivery.uploading import preview
+from async_s3_upload.delivery.watching import Watchers
 from async_s3_upload.errors import UploadError
 from async_s3_upload.notify import slack
 from async_s3_upload.state.lock import AlreadyRunning, exclusive
@@ -48,12 +50,12 @@ _LEVELS = {
 """Levels at which skipped runs are logged; a storage holds years of runs that need no line each hour."""
 
 
-def run_monitor(config: Config, environ: Mapping[str, str], *, dry_run: bool) -> Report:
+def run_monitor(config: Config, environ: Mapping[str, str], *, dry_run: bool, output: Output) -> Report:
     """Do one round; all trouble is in the report's exit code and on the log, not raised."""
     # before anything else: see there
     waiting = Nursery(0 if dry_run else resources_of(config).cores)
-    with waiting, console_log(config.log_level):
-        one_round = _Round(config, environ, waiting)
+    with waiting, output.console(config.log_level):
+        one_round = _Round(config, environ, waiting, output.watchers)
         if dry_run:
             return asyncio.run(one_round.dry_run())
         try:
@@ -65,7 +67,7 @@ def run_monitor(config: Config, environ: Mapping[str, str], *, dry_run: bool) ->
                 return report
         except AlreadyRunning:
             text = f"another upload runs already with log_dir {config.log_dir}: nothing to do for this one"
-            log.warning("%s", text)
+            log.info("%s", text)  # an upload takes longer than the pause between two rounds: nothing failed
             return Report(problems=[text])
         except UploadError as error:
             log.error("%s", error)
@@ -77,7 +79,8 @@ def run_monitor(config: Config, environ: Mapping[str, str], *, dry_run: bool) ->
 class _Round:
     """One round of ``monitor``."""
 
-    def __init__(self, config: Config, environ: Mapping[str, str], waiting: Nursery) -> None:
+    def __init__(self, config: Config, environ: Mapping[str, str], waiting: Nursery, watchers: Watchers) -> None:
+        self._watchers = watchers
         self._config = config
         self._waiting = waiting
         self._environ = environ
@@ -163,7 +166,14 @@ class _Round:
         try:
             if found.tasks or found.running:
                 ending = await upload_all(
-                    found.tasks, self._access, resources, self._interruption, rows, self._waiting, found.running
+                    found.tasks,
+                    self._access,
+                    resources,
+                    self._interruption,
+                    rows,
+                    self._waiting,
+                    found.running,
+                    self._watchers,
                 )
         finally:
             report.rows[:0] = rows
