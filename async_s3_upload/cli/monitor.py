@@ -14,6 +14,7 @@ from async_s3_upload.cli.logs import LOCK_FILE, file_log, prepare_log_dir
 from async_s3_upload.cli.progress.output import Output
 from async_s3_upload.cli.report import Report
 from async_s3_upload.cli.round_memory import remember_round
+from async_s3_upload.cli.round_metrics import RoundMetrics
 from async_s3_upload.cli.session import (
     Ending,
     access_for,
@@ -62,8 +63,11 @@ def run_monitor(config: Config, environ: Mapping[str, str], *, dry_run: bool, ou
             prepare_log_dir(config.log_dir)
             with exclusive(os.path.join(config.log_dir, LOCK_FILE)), file_log(config.log_dir):
                 began = time.monotonic()
+                metrics = RoundMetrics(config, output.watchers)
+                metrics.begin()
                 report = asyncio.run(one_round.run())
                 remember_round(config.log_dir, report, time.monotonic() - began)
+                metrics.end(report)
                 return report
         except AlreadyRunning:
             text = f"another upload runs already with log_dir {config.log_dir}: nothing to do for this one"
@@ -73,7 +77,9 @@ def run_monitor(config: Config, environ: Mapping[str, str], *, dry_run: bool, ou
             log.error("%s", error)
             webhook = alert_webhook(config.alert_webhook, environ)  # nothing can be remembered: it is told each time
             asyncio.run(tell(webhook, slack.folder_trouble_text([str(error)])))
-            return Report(problems=[str(error)], exit_code=trouble_code(error))
+            report = Report(problems=[str(error)], exit_code=trouble_code(error))
+            RoundMetrics(config, output.watchers).end(report)
+            return report
 
 
 class _Round:
