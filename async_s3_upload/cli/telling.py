@@ -14,6 +14,7 @@ from async_s3_upload.delivery.row import RunRow
 from async_s3_upload.errors import AwsAccessError, Interrupted, UploadError
 from async_s3_upload.notify import slack
 from async_s3_upload.text import printable
+from async_s3_upload.transfer.preflight import UNREACHABLE
 
 AWS, FOLDER, TORN_LOG, ROUND, FAILING = "aws", "folder", "torn_log", "round", "failing"
 NOT_BEGUN = "not begun: "
@@ -76,7 +77,7 @@ class Telling:
 
     async def _aws(self, reasons: Sequence[str]) -> None:
         for reason in reasons:
-            due = self._alerts.due([Trouble(AWS, self._config.log_dir, without_numbers(reason))])
+            due = self._alerts.due([Trouble(AWS, self._config.log_dir, aws_cause(reason))])
             if due:
                 await self._alerts.tell(slack.aws_trouble_text(reason), due)
 
@@ -95,6 +96,12 @@ class Telling:
         due = self._alerts.due(list(names))
         if due:
             await self._alerts.tell(slack.failure_text([names[it] for it in due]), due)
+
+
+def aws_cause(reason: str) -> str:
+    """Return what stays of a reason while its cause does: an S3 out of reach is one, whichever way that shows."""
+    unreachable = UNREACHABLE in reason or reason.startswith("nothing succeeded for")
+    return UNREACHABLE if unreachable else without_numbers(reason)
 
 
 def without_numbers(text: str) -> str:

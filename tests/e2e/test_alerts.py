@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.command import run_command
 from tests.support.proxy import Answer, Rule, on
 
 from .lab import HOUR, Lab, failure, recovered, success
@@ -134,6 +135,16 @@ def test_without_a_writable_log_folder_each_round_tells(moto_lab: Lab) -> None:
     texts = moto_lab.slack.texts("alert")
     assert len(texts) == 2
     assert all(text.startswith(FOLDER_TROUBLE) and log_dir in text for text in texts)
+
+
+def test_who_tells_nobody_needs_no_webhook(moto_lab: Lab) -> None:
+    bucket, run = moto_lab.bucket(), moto_lab.make_run()
+    config = moto_lab.write_config(moto_lab.section(bucket), slack_alert_webhook="env:LAB_HOOK")
+    assert moto_lab.monitor(config, env={"LAB_HOOK": moto_lab.slack.url}).exit_code == 0
+    for command in ("verify", "cleanup"):
+        done = run_command(command, "--config", str(config), env=moto_lab.server.environment())
+        assert done.exit_code == 0, done.stderr
+    assert moto_lab.slack.texts() == [success(run)]
 
 
 def test_rich_messages_say_what_went_where_and_how_fast(moto_lab: Lab) -> None:
