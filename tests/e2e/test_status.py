@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pty
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -92,6 +93,23 @@ def test_failed_torn_and_old_runs_are_told_apart_and_nothing_is_written(moto_lab
     assert details.stdout.startswith(f"{failing.name}\n  state         partial\n")
     assert f"s3://{bucket}/{failing.name}/" in details.stdout
     assert f"  1 file failed:\n    {failing / REFUSED}\n      " in details.stdout
+
+
+def test_an_upload_that_was_killed_is_partial_and_its_journal_counts(moto_lab: Lab) -> None:
+    bucket, run = moto_lab.bucket(), moto_lab.make_run()
+    proxy = moto_lab.behind(Rule(on("PutObject", key_ends="CopyComplete.txt"), Hold()), Rule(puts, Delay(0.2)))
+
+    with moto_lab.start_upload(run, bucket, "--threads", "1", "--cores", "1") as upload:
+        proxy.wait_for(on("PutObject", key_ends="CopyComplete.txt"))
+        upload.signal(signal.SIGKILL)
+        upload.wait(30)
+    done = run_command("status", "--log-dir", str(moto_lab.log_dir), "--json")
+
+    assert (done.exit_code, done.stderr) == (0, "")
+    (row,) = done.json["runs"]
+    assert (row["state"], row["next_step"]) == ("partial", "was cut short; the next start goes on with what is missing")
+    assert 0 < row["files_done"] < RUN_FILES
+    assert done.json["last_round"] is None
 
 
 def test_an_unknown_run_ends_with_2_and_one_sentence(moto_lab: Lab) -> None:
