@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from async_s3_upload import __version__
+from async_s3_upload.cli.config_commands import config_app
 from async_s3_upload.cli.documents import json_on_failure, print_document, printed
 from async_s3_upload.cli.options import EXIT_CODE_HELP, AsJson, Concurrency, EndpointUrl, Profile, Region, state_folder
 from async_s3_upload.cli.proof_commands import cleanup, verify
@@ -177,6 +178,7 @@ def upload(
 
 app.command(epilog=EXIT_CODE_HELP)(verify)
 app.command(epilog=EXIT_CODE_HELP)(cleanup)
+app.add_typer(config_app)
 
 
 @app.command()
