@@ -1,6 +1,7 @@
 """``config check --online``: one line for each thing that may be why nothing is uploaded."""
 
 import signal
+from datetime import UTC, datetime
 from email.utils import formatdate
 from pathlib import Path
 from time import time
@@ -294,6 +295,25 @@ def test_credentials_that_cannot_be_used_are_a_problem(moto_lab: Lab, env: Env, 
     assert done.exit_code == 1
     assert found(done, "credentials")["text"] == text
     assert not_ok(done) == ["credentials"]
+
+
+@pytest.mark.parametrize(
+    ("left_s", "level", "exit_code", "text"),
+    [(7260, "warning", 0, "UTC (2h "), (-60, "problem", 1, "expired")],
+)
+def test_keys_of_the_environment_that_end_are_named_with_their_end(
+    moto_lab: Lab, left_s: float, level: str, exit_code: int, text: str
+) -> None:
+    bucket, _ = moto_lab.bucket(), moto_lab.make_run()
+    end = datetime.fromtimestamp(time() + left_s, UTC).isoformat()
+    env = {"AWS_SESSION_TOKEN": "t0ken-value", "AWS_CREDENTIAL_EXPIRATION": end}
+
+    done = check(moto_lab, moto_lab.write_config(moto_lab.section(bucket)), "--online", "--json", env=env)
+
+    assert done.exit_code == exit_code, done.stderr
+    assert found(done, "credentials")["level"] == level
+    assert text in found(done, "credentials")["text"]
+    assert "t0ken-value" not in done.stdout + done.stderr
 
 
 def test_a_bucket_that_is_not_there_leaves_the_others_checked(moto_lab: Lab) -> None:
