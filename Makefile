@@ -24,7 +24,10 @@ BENCH ?=
 COVERAGE := --cov=async_s3_upload.runs --cov=async_s3_upload.state --cov=async_s3_upload.transfer.plan --cov=async_s3_upload.transfer.parts \
 	--cov-branch --cov-report=term --cov-fail-under=95
 
-.PHONY: demo demo-live test soak fuzz lint types imports check smoke bench-peers bench-scale bench-live install clean
+# Where `make dist` installs what it built, as a user would.
+DIST_VENV := .venv-dist
+
+.PHONY: dist demo demo-live test soak fuzz lint types imports check smoke bench-peers bench-scale bench-live install clean
 
 demo: $(DEMO_STAMP)
 	$(BIN)/async-s3-upload demo
@@ -65,6 +68,25 @@ bench-scale: $(STAMP)
 bench-live: $(STAMP)
 	$(BIN)/python -m benchmarks live
 
+# Builds, looks at the metadata, installs wheel and sdist into new environments without any tools, and runs them.
+dist: $(STAMP)
+	rm -rf dist $(DIST_VENV)
+	$(BIN)/python -m build
+	$(BIN)/python -m twine check --strict dist/*
+	$(BIN)/python -m tests.packaging.distributions dist
+	$(PYTHON) -m venv $(DIST_VENV)
+	$(DIST_VENV)/bin/python -m pip install --quiet --disable-pip-version-check dist/*.tar.gz
+	$(DIST_VENV)/bin/async-s3-upload --version
+	rm -rf $(DIST_VENV)
+	$(PYTHON) -m venv $(DIST_VENV)
+	$(DIST_VENV)/bin/python -m pip install --quiet --disable-pip-version-check "$$(echo dist/*.whl)[demo]"
+	$(DIST_VENV)/bin/python -m pip check
+	$(DIST_VENV)/bin/async-s3-upload --version
+	$(DIST_VENV)/bin/async-s3-upload config schema | cmp - config.schema.json
+	$(DIST_VENV)/bin/async-s3-upload config check example_config.json
+	$(DIST_VENV)/bin/async-s3-upload demo
+	rm -rf $(DIST_VENV)
+
 install: $(STAMP)
 
 $(BIN)/python:
@@ -85,4 +107,4 @@ $(PEERS_STAMP): | $(BIN)/python
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(PEERS_VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(PEERS_VENV) $(DIST_VENV) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -123,7 +123,7 @@ def test_dockerfile_runs_the_command_as_a_user_without_rights() -> None:
     users = [line.split()[1] for line in last_stage if line.startswith("USER ")]
     assert users
     assert users[-1].split(":")[0] not in ("root", "0")
-    assert 'ENTRYPOINT ["async-s3-upload"]' in last_stage
+    assert 'ENTRYPOINT ["tini", "--", "async-s3-upload"]' in last_stage
 
 
 def test_dockerfile_copies_only_what_dockerignore_lets_through() -> None:
