@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from async_s3_upload import __version__
+from async_s3_upload.cli.config_commands import config_app
 from async_s3_upload.cli.documents import json_on_failure, print_document, printed
 from async_s3_upload.cli.options import (
     EXIT_CODE_HELP,
@@ -203,6 +204,7 @@ app.command(epilog=EXIT_CODE_HELP)(status)
 app.command(epilog=EXIT_CODE_HELP)(verify)
 app.command(epilog=EXIT_CODE_HELP)(cleanup)
 app.command(epilog=EXIT_CODE_HELP)(report)
+app.add_typer(config_app)
 
 
 @app.command()

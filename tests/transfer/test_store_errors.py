@@ -303,3 +303,14 @@ async def test_a_listing_that_is_not_whole_is_transient(body: str) -> None:
     async with answering(http(body)) as store:
         with pytest.raises(Transient):
             await listing(store)
+
+
+def test_keys_that_are_past_their_end_are_bad_credentials() -> None:
+    said = "Credentials were refreshed, but the refreshed credentials are still expired."
+    with pytest.raises(BadCredentials, match=r"^the AWS credentials have expired$"), translated():
+        raise RuntimeError(said)
+
+
+def test_other_faults_of_the_program_stay_what_they_are() -> None:
+    with pytest.raises(RuntimeError, match=r"^no credentials in it$"), translated():
+        raise RuntimeError("no credentials in it")
