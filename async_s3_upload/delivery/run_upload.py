@@ -211,7 +211,7 @@ class RunUpload(ABC):
         if recorder.trouble is not None:
             self._state.log.completed = False
             self.gave_up = str(recorder.trouble)
-        self._row.uploaded_files = recorder.sent_files
+        self._row.uploaded_files, self._row.uploaded_bytes = recorder.sent_files, recorder.sent_bytes
         self._note_in_row()
 
 

@@ -75,6 +75,8 @@ class Watchers:
     runs: list[RunProgress] = field(default_factory=list)
     """Those on their way, the first one first."""
     begun: int = 0
+    activity: Activity | None = None
+    """What the workers did last, once there were any."""
 
     @property
     def each_file(self) -> bool:
@@ -107,6 +109,7 @@ class Watchers:
     @asynccontextmanager
     async def looking(self, activity: Activity) -> AsyncIterator[None]:
         """Let all look now and then during the block."""
+        self.activity = activity
         looker = asyncio.create_task(self._look(activity))
         try:
             yield
