@@ -12,10 +12,21 @@ import typer
 
 from async_s3_upload import __version__
 from async_s3_upload.cli.documents import json_on_failure, print_document, printed
-from async_s3_upload.cli.options import EXIT_CODE_HELP, AsJson, Concurrency, EndpointUrl, Profile, Region, state_folder
+from async_s3_upload.cli.options import (
+    EXIT_CODE_HELP,
+    AsJson,
+    Concurrency,
+    EndpointUrl,
+    JsonEvents,
+    Profile,
+    Quiet,
+    Region,
+    state_folder,
+)
 from async_s3_upload.cli.proof_commands import cleanup, verify
 from async_s3_upload.cli.report import Report
 from async_s3_upload.cli.report_command import report
+from async_s3_upload.cli.status.options import status
 from async_s3_upload.errors import UploadError, UsageError
 from async_s3_upload.text import one_line, plural
 
@@ -68,14 +79,20 @@ def monitor(
         typer.Option("--dry-run", help="Tell for every run found what would happen and why; change nothing."),
     ] = False,
     as_json: AsJson = False,
+    json_events: JsonEvents = False,
+    quiet: Quiet = False,
 ) -> None:
     """Look for completed runs in the monitored folders once and upload those that are wanted."""
     from async_s3_upload.cli.monitor import run_monitor
+    from async_s3_upload.cli.progress.output import shown
     from async_s3_upload.config import read_config
 
-    with json_on_failure(as_json):
-        report = run_monitor(read_config(config), os.environ, dry_run=dry_run)
-    _finish(report, as_json=as_json, dry_run=dry_run)
+    with (
+        json_on_failure(as_json),
+        shown("monitor", quiet=quiet, as_json=as_json, json_events=json_events, dry_run=dry_run) as output,
+    ):
+        report = output.report = run_monitor(read_config(config), os.environ, dry_run=dry_run, output=output)
+    _finish(report, as_json=as_json, dry_run=dry_run and not json_events)
 
 
 @app.command(epilog=EXIT_CODE_HELP)
@@ -136,10 +153,13 @@ def upload(
     profile: Profile = None,
     region: Region = None,
     as_json: AsJson = False,
+    json_events: JsonEvents = False,
+    quiet: Quiet = False,
 ) -> None:
     """Upload one run folder now; given again, it sends only what is new or changed."""
     import logging
 
+    from async_s3_upload.cli.progress.output import shown
     from async_s3_upload.cli.session import Resources, limits_of
     from async_s3_upload.cli.upload import (
         UploadRequest,
@@ -151,7 +171,10 @@ def upload(
     )
     from async_s3_upload.transfer.cores import available_cores
 
-    with json_on_failure(as_json):
+    with (
+        json_on_failure(as_json),
+        shown("upload", quiet=quiet, as_json=as_json, json_events=json_events, dry_run=dry_run) as output,
+    ):
         checked_destination(bucket, remote_path, endpoint_url)
         request = UploadRequest(
             run_path=run_folder_path(local_path),
@@ -172,10 +195,11 @@ def upload(
             transport=transport,
             manifest=manifest,
         )
-        report = run_upload(request, os.environ, dry_run=dry_run)
-    _finish(report, as_json=as_json, dry_run=dry_run)
+        report = output.report = run_upload(request, os.environ, dry_run=dry_run, output=output)
+    _finish(report, as_json=as_json, dry_run=dry_run and not json_events)
 
 
+app.command(epilog=EXIT_CODE_HELP)(status)
 app.command(epilog=EXIT_CODE_HELP)(verify)
 app.command(epilog=EXIT_CODE_HELP)(cleanup)
 app.command(epilog=EXIT_CODE_HELP)(report)

@@ -116,7 +116,7 @@ def verify(
         choice = Choice(run, config, days, local_path, bucket, remote_path, exclude or [], log_dir)
         choice.check()
         checked_destination(bucket or "none", remote_path or "/", endpoint_url)
-        read = read_config(config) if config is not None else None
+        read = read_config(config, None) if config is not None else None
         folder = _log_dir(log_dir, read)
         request = VerifyRequest(
             find=lambda: choice.find(read, folder),
@@ -181,7 +181,7 @@ def cleanup(
         if config is None and (bucket is None or remote_path is None):
             raise UsageError("--bucket and --remote-path go together")
         checked_destination(bucket or "none", remote_path or "/", endpoint_url)
-        read = read_config(config) if config is not None else None
+        read = read_config(config, None) if config is not None else None
         request = CleanupRequest(
             destinations=[destination(bucket or "", remote_path or "/")] if read is None else destinations_of(read),
             log_dir=_log_dir(log_dir, read),

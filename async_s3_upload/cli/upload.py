@@ -9,7 +9,8 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from async_s3_upload.cli.logs import console_log, file_log, prepare_log_dir
+from async_s3_upload.cli.logs import file_log, prepare_log_dir
+from async_s3_upload.cli.progress.output import Output
 from async_s3_upload.cli.report import Report
 from async_s3_upload.cli.session import (
     Resources,
@@ -23,6 +24,7 @@ from async_s3_upload.cli.session import (
 from async_s3_upload.cli.signals import Interruption
 from async_s3_upload.delivery.row import RunRow
 from async_s3_upload.delivery.uploading import RunTask, preview
+from async_s3_upload.delivery.watching import Watchers
 from async_s3_upload.destination import check_bucket_name, check_remote_path
 from async_s3_upload.errors import AwsAccessError, NotACompleteRun, UploadError, UsageError
 from async_s3_upload.notify import slack
@@ -123,12 +125,12 @@ def limited_to(max_bandwidth: str | None) -> Timetable | None:
         raise UsageError(f"--max-bandwidth: {error}") from error
 
 
-def run_upload(request: UploadRequest, environ: Mapping[str, str], *, dry_run: bool) -> Report:
+def run_upload(request: UploadRequest, environ: Mapping[str, str], *, dry_run: bool, output: Output) -> Report:
     """Upload the folder; all trouble is in the report's exit code and on the log, not raised."""
     # before anything else: see there
     waiting = Nursery(0 if dry_run else request.resources.cores)
-    with waiting, console_log(request.resources.log_level):
-        command = _Command(request, environ, waiting)
+    with waiting, output.console(request.resources.log_level):
+        command = _Command(request, environ, waiting, output.watchers)
         try:
             command.check_complete()
             if dry_run:
@@ -151,7 +153,10 @@ def _lack_of(run: RunFolder | None) -> tuple[Reason, str]:
 
 
 class _Command:
-    def __init__(self, request: UploadRequest, environ: Mapping[str, str], waiting: Nursery) -> None:
+    def __init__(
+        self, request: UploadRequest, environ: Mapping[str, str], waiting: Nursery, watchers: Watchers
+    ) -> None:
+        self._watchers = watchers
         self._request = request
         self._waiting = waiting
         self._environ = environ
@@ -230,7 +235,13 @@ class _Command:
         await self._check_access()
         rows: list[RunRow] = self.report.rows
         ending = await upload_all(
-            [self._planned()], self._access, self._request.resources, self._interruption, rows, self._waiting
+            [self._planned()],
+            self._access,
+            self._request.resources,
+            self._interruption,
+            rows,
+            self._waiting,
+            watchers=self._watchers,
         )
         if ending.doom:
             raise AwsAccessError(ending.doom)

@@ -14,6 +14,7 @@ from async_s3_upload.delivery.reconcile import Reconciler
 from async_s3_upload.delivery.recording import Recorder, now_text
 from async_s3_upload.delivery.row import RunRow
 from async_s3_upload.delivery.sending import Sender
+from async_s3_upload.delivery.watching import RunWatch
 from async_s3_upload.errors import LogDirError
 from async_s3_upload.runs.file_table import FileTable, Selection
 from async_s3_upload.runs.order import Markers, goes_first
@@ -46,9 +47,11 @@ class RunUpload(ABC):
         markers: Markers,
         *,
         verify: bool,
+        watch: RunWatch,
         on_handed_out: Callable[[], None] | None = None,
     ) -> None:
         """Call ``on_handed_out`` once when all files of the run are on their way, and one was accepted."""
+        self._watch = watch
         self._coordinator = coordinator
         self._on_handed_out = on_handed_out
         self._control = control
@@ -104,7 +107,7 @@ class RunUpload(ABC):
         self._state = RunState(recalled, remembered, identity, now_text())
         self._describe_run(self._state.log)
         self._reconciler = Reconciler(self._control, row.bucket, row.prefix, self._state, self._found)
-        self._recorder = Recorder(self._state, self._unsendable())
+        self._recorder = Recorder(self._state, self._unsendable(), self._watch)
         self._sender = Sender(self._coordinator, self._recorder, row, self._settings, self._on_handed_out)
         self._sender.first = _first(self._found.files)
         try:

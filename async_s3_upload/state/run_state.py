@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import time
 from collections.abc import Generator, Iterable, Iterator, Mapping
@@ -95,6 +96,8 @@ class RunState:
                 append_line(remembered.journal, {"t": "ask"})  # first: a start that is killed must not forget it
             for path in recalled.damaged_files:
                 _keep_aside(path)
+            for path in (self._path, remembered.journal):
+                _remove_unfinished(path)
             # first the log, which holds what the journal told, then the journal anew
             write_run_log(log, self._path)
             self._journal = JournalWriter(remembered.journal, self._carried())
@@ -198,6 +201,18 @@ def _keep_aside(path: str) -> None:
         os.link(path, copy)
     except OSError:  # not every network file system can
         shutil.copyfile(path, copy)
+
+
+def _remove_unfinished(path: str) -> None:
+    """Remove what a process that was killed had written of a file that was to replace this one.
+
+    Nobody writes it now: the caller holds the lock of the run.
+    """
+    folder, name = os.path.split(path)
+    unfinished = re.compile(re.escape(name) + r"\.\d+\.tmp")
+    for found in os.listdir(folder):
+        if unfinished.fullmatch(found):
+            os.unlink(os.path.join(folder, found))
 
 
 class _log_dir_trouble:  # noqa: N801 - reads as a with-statement

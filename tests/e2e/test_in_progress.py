@@ -10,9 +10,8 @@ import pytest
 from tests.support.command import run_command
 from tests.support.proxy import Answer, Delay, FaultProxy, Rule, on
 
-from .lab import HOUR, RUN_FILES, Env, Lab, files_below, keys_put, operations, run_id, success, write_files
+from .lab import HOUR, MARKERS, RUN_FILES, Env, Lab, files_below, keys_put, operations, run_id, success, write_files
 
-MARKERS = ["RTAComplete.txt", "CopyComplete.txt"]
 EVER_CHANGING = {"RunParameters.xml", "SampleSheet.csv"}
 NO_ENV: Env = {}
 

@@ -13,7 +13,6 @@ import pytest
 
 from async_s3_upload.delivery import recording
 from async_s3_upload.delivery.recording import (
-    PROGRESS_EVERY_S,
     SNAPSHOT_EVERY_S,
     SNAPSHOT_SHARE,
     Recorder,
@@ -479,17 +478,3 @@ def test_a_log_that_cannot_be_written_at_the_end_is_an_error(
     monkeypatch.setattr(os, "fsync", no_space)
     with pytest.raises(LogDirError, match="cannot be written: No space left on device"):
         end(found)
-
-
-async def test_progress_is_told_now_and_then(clock: Clock, place: Place, records: Records) -> None:
-    found = place.recorder()
-    async with found.writing(lambda: None):
-        found.take(done(2))
-        await asyncio.sleep(0.02)
-        assert told(records) == []
-        found.take(BEGUN)
-        found.take(PartDone(0, "id1", PART))
-        clock.now_s += PROGRESS_EVERY_S
-        await ticks(lambda: bool(told(records)))
-        await asyncio.sleep(0.02)
-    assert told(records) == [f"{RUN_ID}: 1 of 3 files sent, 15 MB of 30 MB"]
