@@ -104,6 +104,12 @@ def console_log(level: int, *, quiet: bool = False, view: View | None = None) ->
         yield
 
 
+def silence(stream: TextIO) -> None:
+    """Drop what is written to a stream whose other end is gone: it would be an error, also when the process ends."""
+    with suppress(OSError, ValueError), open(os.devnull, "wb") as nothing:
+        os.dup2(nothing.fileno(), stream.fileno())
+
+
 @contextmanager
 def file_log(log_dir: str) -> Iterator[None]:
     """Log to the file in ``log_dir`` for the block, beside the console."""

@@ -135,9 +135,12 @@ class Lab:
         options = self._upload_options(local_path, bucket)
         return run_command("upload", *options, *args, env=self._env(env), cwd=cwd, timeout=timeout)
 
-    def start_upload(self, local_path: Path, bucket: str, *args: str) -> RunningCommand:
-        """Start ``upload``; to be used in `with`."""
-        return start_command("upload", *self._upload_options(local_path, bucket), *args, env=self._env(None))
+    def start_upload(
+        self, local_path: Path, bucket: str, *args: str, env: Env | None = None, terminal: int | None = None
+    ) -> RunningCommand:
+        """Start ``upload``, with a terminal for stderr perhaps; to be used in `with`."""
+        options = self._upload_options(local_path, bucket)
+        return start_command("upload", *options, *args, env=self._env(env), terminal=terminal)
 
     def age_alerts(self, hours: float) -> None:
         """Let all alerts have been told so many hours earlier."""

@@ -1,6 +1,7 @@
 """A worker without its process: what it says through the pipe at its start, its end and in trouble."""
 
 import asyncio
+import itertools
 import logging
 import multiprocessing
 import os
@@ -14,6 +15,8 @@ import pytest
 import uvloop
 
 from async_s3_upload.timetable import Timetable
+from async_s3_upload.transfer import worker
+from async_s3_upload.transfer.activity import Counts
 from async_s3_upload.transfer.bandwidth import Pace
 from async_s3_upload.transfer.engine import Engine
 from async_s3_upload.transfer.lending import CutOff, CutOffDone, GiveBack, Returned
@@ -34,10 +37,10 @@ from async_s3_upload.transfer.messages import (
     WorkerSettings,
 )
 from async_s3_upload.transfer.rows import event_of
-from async_s3_upload.transfer.store import BadCredentials, Body, ObjectStore
+from async_s3_upload.transfer.store import BadCredentials, Body, ObjectStore, Transient
 from async_s3_upload.transfer.worker import Worker
 from tests.contract.memory_store import MemoryStore
-from tests.contract.scripted_store import Hang, Rule, ScriptedStore
+from tests.contract.scripted_store import Fail, Hang, Rule, ScriptedStore
 
 SETTINGS = WorkerSettings(AwsAccess(), Limits(concurrency=2), logging.WARNING)
 SETTINGS_OF_OBJECTS = ObjectSettings(storage_class="STANDARD_IA")
@@ -94,6 +97,26 @@ async def test_it_says_ready_sends_its_share_and_tells_all_before_it_leaves(
     assert [type(event) for event in events_in(messages)] == [FileDone]
     assert events_in(messages)[0].number == 7
     assert memory.objects["runs"]["run/a"].settings == SETTINGS_OF_OBJECTS
+
+
+async def test_it_tells_now_and_then_what_is_in_flight_and_was_retried(
+    pipes: tuple[Pipe, Pipe], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "COUNTS_EVERY_S", 0.001)
+    ours, theirs = pipes
+    ours.send(Share("runs", (item_of(tmp_path / "a", 0), item_of(tmp_path / "b", 1))))
+    rules = [Rule("put_object", Fail(Transient("503"))), Rule("put_object", Hang(), times=None)]
+    store = ScriptedStore(MemoryStore("runs"), rules)
+    working = asyncio.create_task(life(theirs, store))
+    told: list[Any] = []
+    async with asyncio.timeout(10):
+        while Counts(in_flight=2, retries=1) not in told:
+            told += said(ours)
+            await asyncio.sleep(0.001)
+    ours.send(Stop(0.0))
+    await working
+    counts = [message for message in told if isinstance(message, Counts)]
+    assert all(one != other for one, other in itertools.pairwise(counts))
 
 
 async def test_stop_cuts_off_what_hangs_after_the_grace(pipes: tuple[Pipe, Pipe], tmp_path: Path) -> None:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import fields
 from datetime import UTC, datetime
 from typing import Any, TextIO
 
+from async_s3_upload.cli.logs import silence
 from async_s3_upload.delivery.events import RunFileDone, RunPartDone, RunProgressed, WatchEvent
 from async_s3_upload.delivery.watching import RunProgress
 from async_s3_upload.transfer.activity import Activity
@@ -107,7 +106,4 @@ class EventLines:
     def _break(self, error: OSError) -> None:
         self._broken = True
         log.warning("events can no longer be written to stdout: %s; the upload goes on", error.strerror or error)
-        with suppress(OSError, ValueError):  # what is in its buffer would be an error at the end of the process
-            silence = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(silence, self._stream.fileno())
-            os.close(silence)
+        silence(self._stream)

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, TextIO
 
+from async_s3_upload.cli.logs import silence
 from async_s3_upload.cli.progress.estimate import Pace
 from async_s3_upload.delivery.events import WatchEvent
 from async_s3_upload.delivery.watching import RunProgress
@@ -87,9 +88,7 @@ class LiveView:
             shown = [Shown(run, pace.bytes_per_s, pace.left_s(run)) for run, pace in self._paces.items()]
             self._screen.show(shown, activity, self._taken())
         except OSError:
-            self._began_at = float("inf")
-            with self._lock:
-                self._screen = None
+            self._give_up()
 
     def rest(self) -> None:
         """Remove the view."""
@@ -100,7 +99,13 @@ class LiveView:
             try:
                 screen.close(self._taken())
             except OSError:
-                self._began_at = float("inf")
+                self._give_up()
+
+    def _give_up(self) -> None:
+        self._began_at = float("inf")
+        with self._lock:
+            self._screen = None
+        silence(self._stream)
 
     def _taken(self) -> list[str]:
         with self._lock:

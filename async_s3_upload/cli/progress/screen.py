@@ -69,7 +69,7 @@ def _name(run: RunProgress) -> Text:
 
 def _bar(run: RunProgress) -> ProgressBar:
     done, total = _share(run)
-    return ProgressBar(total=total or 1, completed=done)
+    return ProgressBar(total=total or 1, completed=done, complete_style="green", finished_style="green")
 
 
 def _share(run: RunProgress) -> tuple[int, int]:
