@@ -25,6 +25,7 @@ from async_s3_upload.cli.options import (
 )
 from async_s3_upload.cli.proof_commands import cleanup, verify
 from async_s3_upload.cli.report import Report
+from async_s3_upload.cli.status.options import status
 from async_s3_upload.errors import UploadError, UsageError
 from async_s3_upload.text import one_line, plural
 
@@ -197,6 +198,7 @@ def upload(
     _finish(report, as_json=as_json, dry_run=dry_run and not json_events)
 
 
+app.command(epilog=EXIT_CODE_HELP)(status)
 app.command(epilog=EXIT_CODE_HELP)(verify)
 app.command(epilog=EXIT_CODE_HELP)(cleanup)
 

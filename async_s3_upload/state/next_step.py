@@ -1,4 +1,4 @@
-"""What happens next with a run, or what to do: one sentence."""
+"""What happens next with a run, or what to do: one short sentence."""
 
 from __future__ import annotations
 
@@ -8,22 +8,19 @@ from async_s3_upload.text import plural
 
 QUIET = timedelta(hours=24)
 """An unfinished run that nobody touched for so long may be forgotten."""
+NOTHING = "nothing to do"
 
 
 def next_step(state: str, *, failed: int = 0, since: datetime | None = None, now: datetime | None = None) -> str:
     """Return the sentence for a run in a state, last touched at ``since``, of which so many files failed."""
     if state == "completed":
-        return "nothing to do"
+        return NOTHING
     if state == "uploading":
         return "is being uploaded now"
     if state == "damaged":
-        return "the next start asks S3 what is there and goes on; what is left of the log is kept as *.damaged"
+        return "its run log is torn; the next start asks S3 what is there"
     if since is not None and now is not None and now - since > QUIET:
-        days = max(1, (now - since).days)
-        return (
-            f"nothing was tried for {plural(days, 'day')}: see whether monitor runs, still looks into its folder and "
-            "says why in its log; or give it to upload"
-        )
+        return f"nothing was tried for {plural((now - since).days, 'day')}: see the log of monitor, or upload it"
     if failed:
         return f"the next start tries {plural(failed, 'failed file')} again"
     if state == "in_progress":
