@@ -327,6 +327,15 @@ def test_a_config_stands_for_its_recent_runs(lab: Lab) -> None:
     }
 
 
+def test_nothing_to_verify_is_said(moto_lab: Lab) -> None:
+    config = moto_lab.write_config(moto_lab.section(moto_lab.bucket()))
+
+    done = verify(moto_lab, "--config", str(config))
+
+    assert done.exit_code == 0, done.stderr
+    assert done.stdout == "no run log was touched in that time: nothing to verify\n"
+
+
 def test_logs_of_the_replaced_tool_are_verified_with_the_config(lab: Lab) -> None:
     run = lab.make_run(files={"x.log": b"left out"})
     bucket = lab.bucket()

@@ -118,9 +118,9 @@ def _name(function: ast.expr) -> str:
 
 def _pieces(text: ast.expr) -> tuple[str, ...]:
     if isinstance(text, ast.JoinedStr):
-        return tuple(part.value for part in text.values if isinstance(part, ast.Constant)) or ("",)
+        return tuple(str(part.value) for part in text.values if isinstance(part, ast.Constant)) or ("",)
     assert isinstance(text, ast.Constant)
-    return tuple(_PLACEHOLDER.split(text.value))
+    return tuple(_PLACEHOLDER.split(str(text.value)))
 
 
 @cache
