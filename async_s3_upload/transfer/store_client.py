@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 from aiobotocore.config import AioConfig
 from aiobotocore.credentials import AioCredentials
 from aiobotocore.session import AioSession
-from botocore.exceptions import NoCredentialsError
+from botocore.exceptions import InvalidRetryConfigurationError, NoCredentialsError
 from botocore.loaders import create_loader
 
 from async_s3_upload import __version__
@@ -72,7 +72,7 @@ async def open_client(
                 config=config,
             )
         )
-    except ValueError as error:
+    except (ValueError, InvalidRetryConfigurationError) as error:
         why = printable(str(error)).rstrip(".")
         raise Rejected(f"the settings for AWS cannot be used: {why}; see AWS_... and ~/.aws/config") from None
     # as botocore's own clients choose it (session.py and args.py)

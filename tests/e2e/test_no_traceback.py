@@ -140,7 +140,7 @@ def test_whatever_the_environment_holds_is_one_sentence(folder: Path, name: str,
 
 
 def test_the_state_needs_a_home_that_can_be_written(folder: Path) -> None:
-    done = run_command(*upload_of(folder)[:-1], env=NOWHERE | {"HOME": "/proc/none"})
+    done = run_command(*upload_of(folder)[:-1], env=NOWHERE | {"HOME": "/proc/none"}, cwd=folder)
 
     assert_told(done, 1, "log folder /proc/none/.local/state/async-s3-upload cannot be written: ")
 
@@ -228,7 +228,7 @@ def test_a_disk_that_takes_no_byte_ends_with_a_sentence(moto_lab: Lab, way: str)
         "upload": ["--local-path", str(run), "--bucket", bucket, "--log-dir", str(moto_lab.log_dir)],
     }[way]
 
-    done = run_in_shell('ulimit -f 0; exec "$@" 2>&1 | cat >&2', way, *args, env=dict(moto_lab.reached.environment()))
+    done = run_in_shell('(ulimit -f 0; exec "$@" 2>&1) | cat >&2', way, *args, env=dict(moto_lab.reached.environment()))
 
     assert "the log file cannot be written: [Errno 27] File too large" in done.stderr
     assert "File too large" in done.stderr.replace("the log file cannot be written: [Errno 27] File too large", "")

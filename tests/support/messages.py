@@ -148,6 +148,13 @@ def _strings(tree: ast.AST) -> Iterator[str]:
             yield node.value
 
 
+@cache
+def texts_of_program(folder: Path = PACKAGE) -> str:
+    """Return every constant text of the program, each on lines of its own."""
+    trees = [ast.parse(path.read_text(encoding="utf-8")) for path in sorted(folder.rglob("*.py"))]
+    return "\n".join(_PLACEHOLDER.sub("\n", text) for tree in trees for text in _strings(tree))
+
+
 def is_told_in(message: Message, texts: str) -> bool:
     """Tell whether the texts hold the longest piece of the message, or a good part of any piece."""
     longest = message.longest

@@ -303,6 +303,7 @@ async def test_an_upload_that_s3_refuses_to_list_for_the_moment_stays(
     events = await send(ScriptedStore(memory, [Rule("list_parts", Fail(), times=None)]), [again])
     assert events == [FileFailed(0, "request", "scripted")]
     assert list(memory.uploads) == [known_of(again).upload_id]
+    assert f"list parts of {item.key}: attempt 1 failed, trying again: scripted" in caplog.messages
 
 
 # uploads whose ids were lost

@@ -1,6 +1,10 @@
-"""Whatever the program says when something is wrong stands in a test."""
+"""Whatever the program says when something is wrong stands in a test; and what the documents quote is what it says."""
 
-from tests.support.messages import Message, is_told_in, messages_of, texts_of_tests
+import re
+
+import pytest
+
+from tests.support.messages import REPOSITORY, Message, is_told_in, messages_of, texts_of_program, texts_of_tests
 
 NOT_PROVOKED = {
     "worker process {} cannot be killed, a file system may hang": "needs a process in uninterruptible sleep",
@@ -15,6 +19,7 @@ NOT_PROVOKED = {
     "a part of it is uploaded already": "stands in the row of a run only until the upload says more",
     "its run log is torn, nothing is known": "the same",
     "verify found differences": "the same",
+    "nothing is known of it": "needs a run log that goes away while it is read",
     "the same folder as": "needs a folder that is mounted at two places",
     "limit of the request": "a name, told to nobody",
     "%(asctime)s %(levelname)s %(message)s": "the layout of the log's lines",
@@ -41,3 +46,18 @@ def test_every_message_stands_in_a_test() -> None:
 
 def test_what_is_excused_is_still_said() -> None:
     assert set(NOT_PROVOKED) <= {text_of(message) for message in messages_of()}
+
+
+def quotes(document: str) -> list[str]:
+    """Return the messages in the first column of the tables of messages."""
+    text = (REPOSITORY / document).read_text(encoding="utf-8")
+    tables = re.findall(r"^\| message \|.*\n\|[-|]+\n((?:\|.*\n)+)", text, re.MULTILINE)
+    cells = [row.split(" | ")[0] for table in tables for row in table.splitlines()]
+    return [quote for cell in cells for quote in re.findall(r"`([^`]+)`", cell)]
+
+
+@pytest.mark.parametrize(("document", "least"), [("README.md", 10), ("docs/troubleshooting.md", 60)])
+def test_the_messages_that_a_document_quotes_are_the_program_s(document: str, least: int) -> None:
+    texts, found = texts_of_program(), quotes(document)
+    assert len(found) >= least
+    assert [quote for quote in found if not all(part.strip(" ;:") in texts for part in quote.split("…"))] == []
