@@ -141,6 +141,12 @@ def test_trouble_on_the_way_is_transient(error: Exception) -> None:
     assert type(translation_of(error)) is Transient
 
 
+def test_what_the_http_client_said_is_told_without_the_library_s_preface() -> None:
+    error = aws.HTTPClientError(error="no certificate")
+    assert str(error) == "An HTTP Client raised an unhandled exception: no certificate"
+    assert str(translation_of(error)) == "connection trouble: no certificate"
+
+
 def test_a_bucket_elsewhere_of_which_nobody_says_where_is_in_the_wrong_region() -> None:
     found = translation_of(RecursionError())
     assert type(found) is WrongRegion

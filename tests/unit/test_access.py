@@ -52,6 +52,13 @@ def test_half_a_pair_is_refused_and_the_missing_half_is_named(environ: dict[str,
     assert "secret1" not in str(caught.value)
 
 
+@pytest.mark.parametrize("odd", ["\udcff", "\n"])
+def test_keys_that_can_be_none_are_refused_without_showing_them(odd: str) -> None:
+    with pytest.raises(AwsAccessError, match="holds a character that no key has: set them anew") as caught:
+        choose_access({"AWS_ACCESS_KEY": "AKIA1", "AWS_SECRET_KEY": f"secret1{odd}"})
+    assert "secret1" not in str(caught.value)
+
+
 def test_empty_variables_count_as_unset() -> None:
     empty = dict.fromkeys(["AWS_DEFAULT_PROFILE", "AWS_ACCESS_KEY", "AWS_SECRET_KEY", "AWS_REGION"], "")
     assert choose_access(empty) == AwsAccess()
