@@ -36,6 +36,7 @@ from async_s3_upload.config_values import (
 )
 from async_s3_upload.destination import check_bucket_name, check_remote_path
 from async_s3_upload.errors import ConfigError
+from async_s3_upload.text import printable
 from async_s3_upload.timetable import Timetable, timetable_of
 
 DEFAULT_LOG_DIR = "/var/log/s3_upload"
@@ -269,4 +270,4 @@ def read_config(path: str, environ: Mapping[str, str] | None = os.environ) -> Co
             problems.extend(_contradictions(config))
             if not problems:
                 return config
-    raise ConfigError(path, problems)
+    raise ConfigError(printable(path) or '""', problems)
