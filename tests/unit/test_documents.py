@@ -8,6 +8,7 @@ from typing import get_args
 
 import pytest
 
+from async_s3_upload.cli.config_check.findings import Check
 from async_s3_upload.cli.status.command import Status
 from async_s3_upload.config import Config, MonitorSection, ObjectProperties, read_config
 from async_s3_upload.errors import EXIT_CODES
@@ -63,6 +64,11 @@ def test_config_table_says_which_keys_are_required() -> None:
     for rows, model in ((top, Config), (monitor, MonitorSection)):
         said = {row[0].strip("| `") for row in rows if row[2] == "required"}
         assert said == {name for name, field in model.model_fields.items() if field.is_required()}
+
+
+def test_config_check_table_names_exactly_what_is_looked_at() -> None:
+    (rows,) = tables("config check")
+    assert [name for row in rows for name in re.findall(r"\w+", row[0])] == list(get_args(Check))
 
 
 def test_exit_code_table_is_that_of_the_program() -> None:
@@ -131,7 +137,7 @@ def test_dockerfile_runs_the_command_as_a_user_without_rights() -> None:
     users = [line.split()[1] for line in last_stage if line.startswith("USER ")]
     assert users
     assert users[-1].split(":")[0] not in ("root", "0")
-    assert 'ENTRYPOINT ["async-s3-upload"]' in last_stage
+    assert 'ENTRYPOINT ["tini", "--", "async-s3-upload"]' in last_stage
 
 
 def test_dockerfile_copies_only_what_dockerignore_lets_through() -> None:
