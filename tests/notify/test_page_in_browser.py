@@ -198,6 +198,8 @@ def test_a_phone_shows_all_without_scrolling_sideways(browser: Browser, show: Sh
     show(some_runs(160), width=390, height=844)
 
     assert browser.value("document.documentElement.scrollWidth") == 390
+    inside = "[...document.querySelectorAll('.scroll')].filter(one => one.scrollWidth > one.clientWidth).length"
+    assert browser.value(inside) == 0
     assert len(column(browser, 0)) == 20
     choice = "document.getElementById('sort')"
     browser.value(f"{choice}.value = 'bytes true', {choice}.dispatchEvent(new Event('change'))")
