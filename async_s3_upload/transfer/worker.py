@@ -150,7 +150,8 @@ class Worker:
             if isinstance(ended, Exception):  # a bug: what is in hand goes to another worker, but the reason is told
                 log.error("the engine of a worker process ended", exc_info=ended)
             self._flush()
-            self._send(working.counts)
+            if working.counts != self._counts:
+                self._send(working.counts)
 
     async def _tell_counts(self, engine: Engine) -> None:
         while True:
