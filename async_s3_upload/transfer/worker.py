@@ -152,7 +152,8 @@ class Worker:
                 debug = os.environ.get(DEBUG_VARIABLE)
                 log.error("a worker process ended by %r, see --debug", ended, exc_info=ended if debug else None)
             self._flush()
-            self._send(working.counts)
+            if working.counts != self._counts:
+                self._send(working.counts)
 
     async def _tell_counts(self, engine: Engine) -> None:
         while True:

@@ -119,6 +119,20 @@ async def test_it_tells_now_and_then_what_is_in_flight_and_was_retried(
     assert all(one != other for one, other in itertools.pairwise(counts))
 
 
+async def test_it_tells_at_its_end_what_was_retried_last(
+    pipes: tuple[Pipe, Pipe], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "COUNTS_EVERY_S", 3600.0)
+    ours, theirs = pipes
+    ours.send(Share("runs", (item_of(tmp_path / "a", 0),)))
+    store = ScriptedStore(MemoryStore("runs"), [Rule("put_object", Fail(Transient("503")))])
+    working = asyncio.create_task(life(theirs, store))
+    await store.wait_for("put_object", 2)
+    ours.send(Stop(5.0))
+    await working
+    assert [message for message in said(ours) if isinstance(message, Counts)][-1] == Counts(0, 1)
+
+
 async def test_stop_cuts_off_what_hangs_after_the_grace(pipes: tuple[Pipe, Pipe], tmp_path: Path) -> None:
     ours, theirs = pipes
     ours.send(Share("runs", (item_of(tmp_path / "a", 0),)))
