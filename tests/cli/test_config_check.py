@@ -166,16 +166,21 @@ def test_a_summary_says_what_each_rule_of_a_section_means(tmp_path: Path) -> Non
         "  Slack: no webhook, nobody is told (unless SLACK_ALERT_WEBHOOK is set)",
         "  settings other than the defaults: acl private",
     ]
-    assert lines[3:6] == [
+    assert lines[3:8] == [
         "  monitor[0]: /a, /b/* -> s3://runs/nova/RUN/",
-        "    a run goes up when it is complete by the rule of its instrument; it began in the last 72 hours, "
-        "or a part of it is uploaded already",
+        "    a run goes up when",
+        "      it is complete by the rule of its instrument",
+        "      and it began in the last 72 hours, or a part of it is uploaded already",
         "    objects get acl private",
     ]
-    assert lines[7:] == [
-        "    a run goes up when one of these is there: done.txt; it began in the last 72 hours, "
-        "or a part of it is uploaded already; its instrument is A01 or A02; "
-        'its name matches "_A01"; a sample of its sheet matches "^a"; also where the instrument says that it failed',
+    assert lines[9:] == [
+        "    a run goes up when",
+        "      one of these is there: done.txt",
+        "      and it began in the last 72 hours, or a part of it is uploaded already",
+        "      and its instrument is A01 or A02",
+        '      and its name matches "_A01"',
+        '      and a sample of its sheet matches "^a"',
+        "      also where the instrument says that it failed",
         "    files go up while the run is written, once they have been still for 600 s",
         "    a manifest of each run is sent too",
         "    objects get storage_class GLACIER_IR, acl private",

@@ -106,8 +106,10 @@ def test_without_online_nothing_is_asked(moto_lab: Lab) -> None:
         "  settings other than the defaults: max_cores 2, max_threads 8, slack_log_webhook (set, not shown), "
         "slack_alert_webhook (set, not shown), max_bandwidth 50 MB/s",
         f"  monitor[0]: {moto_lab.folder / 'sequencer_1'} -> s3://runs/RUN/",
-        "    a run goes up when it is complete by the rule of its instrument; it began in the last 72 hours, "
-        'or a part of it is uploaded already; all samples of its sheet match "_a_"',
+        "    a run goes up when",
+        "      it is complete by the rule of its instrument",
+        "      and it began in the last 72 hours, or a part of it is uploaded already",
+        '      and all samples of its sheet match "_a_"',
         '    files are left out whose path matches "Thumb"',
         "    objects get tags lab=x",
         "",

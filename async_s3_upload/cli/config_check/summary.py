@@ -83,7 +83,8 @@ def _section_lines(number: int, section: MonitorSection, config: Config) -> Iter
     parent = section.remote_path.strip("/")
     target = f"s3://{section.bucket}/{parent}/" if parent else f"s3://{section.bucket}/"
     yield f"  monitor[{number}]: {', '.join(section.monitored_directories)} -> {target}RUN/"
-    yield f"    a run goes up when {'; '.join(_wanted(section, config))}"
+    yield "    a run goes up when"
+    yield from (f"      {rule}" for rule in _wanted(section, config))
     if section.exclude_patterns:
         patterns = ", ".join(f'"{pattern.pattern}"' for pattern in section.exclude_patterns)
         yield f"    files are left out whose path matches {patterns}"
@@ -104,14 +105,14 @@ def _wanted(section: MonitorSection, config: Config) -> Iterator[str]:
         yield "any termination file is there"
     else:
         yield "it is complete by the rule of its instrument"
-    yield f"it began in the last {config.max_age:g} hours, or a part of it is uploaded already"
+    yield f"and it began in the last {config.max_age:g} hours, or a part of it is uploaded already"
     if section.instrument_ids:
-        yield f"its instrument is {' or '.join(section.instrument_ids)}"
+        yield f"and its instrument is {' or '.join(section.instrument_ids)}"
     if section.run_regex is not None:
-        yield f'its name matches "{section.run_regex.pattern}"'
+        yield f'and its name matches "{section.run_regex.pattern}"'
     if section.sample_regex is not None:
         which = "all samples of its sheet match" if section.sample_match == "all" else "a sample of its sheet matches"
-        yield f'{which} "{section.sample_regex.pattern}"'
+        yield f'and {which} "{section.sample_regex.pattern}"'
     if section.upload_failed_runs:
         yield "also where the instrument says that it failed"
 
