@@ -185,9 +185,12 @@ async def test_a_store_that_does_not_open_is_said(pipes: tuple[Pipe, Pipe]) -> N
     assert said(ours) == [CannotStart("no credentials")]
 
 
-async def test_the_reason_of_an_engine_that_broke_is_told(
-    pipes: tuple[Pipe, Pipe], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("debug", ["", "1"])
+async def test_the_reason_of_an_engine_that_broke_is_told_with_its_traceback_for_debug_alone(
+    pipes: tuple[Pipe, Pipe], monkeypatch: pytest.MonkeyPatch, debug: str
 ) -> None:
+    monkeypatch.setenv("ASYNC_S3_UPLOAD_DEBUG", debug)
+
     async def run(_self: Engine) -> None:
         raise ZeroDivisionError("a bug")
 
@@ -197,7 +200,8 @@ async def test_the_reason_of_an_engine_that_broke_is_told(
     (line,) = events_in(said(ours))
     assert isinstance(line, LogLine)
     assert line.level == logging.ERROR
-    assert "ZeroDivisionError: a bug" in line.text
+    assert line.text.startswith("a worker process ended by ZeroDivisionError('a bug'), see --debug")
+    assert ("Traceback" in line.text) is bool(debug)
 
 
 def test_the_pipe_stays_blocking_under_uvloop_so_that_messages_in_pieces_are_no_error(

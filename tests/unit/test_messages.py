@@ -10,7 +10,6 @@ NOT_PROVOKED = {
     "worker process {} cannot be killed, a file system may hang": "needs a process in uninterruptible sleep",
     "{} worker processes did not leave in time and were killed": "needs a worker that hangs in the kernel",
     "botocore sends requests in an unknown way": "needs another botocore than the one installed",
-    "a worker process ended by {}, see --debug": "needs a bug in the engine",
     "stale multipart uploads are not looked for: {}": "needs credentials that end between upload and sweep",
     "the demo needs an embedded S3 server: pip install 'async-s3-upload[demo]'": "needs an installation without moto",
     "its files are still being written although its marker is there: the marker waits": (
