@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import fields
 from datetime import UTC, datetime
+from functools import cache, lru_cache
 from typing import Any, TextIO
 
 from async_s3_upload.cli.logs import silence
@@ -22,18 +23,24 @@ PROGRESS_EVERY_S = 1.0
 
 def event_object(event: WatchEvent, time_s: float) -> dict[str, Any]:
     """Return the object of one line; ``time_s`` is seconds since the epoch."""
-    at = datetime.fromtimestamp(time_s, UTC).isoformat(timespec="milliseconds")
-    found: dict[str, Any] = {"time": at.replace("+00:00", "Z"), "event": event.event}
-    for name in _FIELDS.get(type(event)) or _fields_of(type(event)):
+    milliseconds = int(time_s * 1000)
+    found: dict[str, Any] = {
+        "time": f"{_second_text(milliseconds // 1000)}.{milliseconds % 1000:03}Z",
+        "event": event.event,
+    }
+    for name in _fields_of(type(event)):
         found[name] = getattr(event, name)
     return found
 
 
-_FIELDS: dict[type[Any], tuple[str, ...]] = {}
+@lru_cache(maxsize=2)
+def _second_text(second: int) -> str:
+    return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
-def _fields_of(kind: type[WatchEvent]) -> tuple[str, ...]:
-    return _FIELDS.setdefault(kind, tuple(found.name for found in fields(kind)))
+@cache
+def _fields_of(kind: Any) -> tuple[str, ...]:
+    return tuple(found.name for found in fields(kind))
 
 
 class EventLines:
