@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import fields
 from datetime import UTC, datetime
-from functools import cache, lru_cache
+from functools import lru_cache
 from typing import Any, TextIO
 
 from async_s3_upload.cli.logs import silence
@@ -19,6 +19,7 @@ from async_s3_upload.transfer.activity import Activity
 log = logging.getLogger(__name__)
 
 PROGRESS_EVERY_S = 1.0
+_NAMES: dict[str, tuple[str, ...]] = {}
 
 
 def event_object(event: WatchEvent, time_s: float) -> dict[str, Any]:
@@ -28,7 +29,7 @@ def event_object(event: WatchEvent, time_s: float) -> dict[str, Any]:
         "time": f"{_second_text(milliseconds // 1000)}.{milliseconds % 1000:03}Z",
         "event": event.event,
     }
-    for name in _fields_of(type(event)):
+    for name in _fields_of(event):
         found[name] = getattr(event, name)
     return found
 
@@ -38,9 +39,11 @@ def _second_text(second: int) -> str:
     return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
-@cache
-def _fields_of(kind: Any) -> tuple[str, ...]:
-    return tuple(found.name for found in fields(kind))
+def _fields_of(event: WatchEvent) -> tuple[str, ...]:
+    names = _NAMES.get(event.event)
+    if names is None:
+        names = _NAMES[event.event] = tuple(found.name for found in fields(event))
+    return names
 
 
 class EventLines:
