@@ -21,6 +21,11 @@ ENV PATH=/opt/async-s3-upload/bin:$PATH \
     LANG=C.UTF-8 \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1
+# tini is process 1: it passes signals on, and takes in what would be left over of workers. Debian keeps one version of it.
+# hadolint ignore=DL3008
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends tini \
+    && rm -rf /var/lib/apt/lists/*
 # The uid is fixed: folders that are mounted can be given to it.
 RUN python -m pip uninstall --yes --root-user-action=ignore pip \
     && groupadd --gid 10001 s3upload \
@@ -30,5 +35,7 @@ COPY --from=build /opt/async-s3-upload /opt/async-s3-upload
 USER 10001:10001
 WORKDIR /home/s3upload
 STOPSIGNAL SIGTERM
-ENTRYPOINT ["async-s3-upload"]
+# Commands end by themselves; their exit code says how it went.
+HEALTHCHECK NONE
+ENTRYPOINT ["tini", "--", "async-s3-upload"]
 CMD ["--help"]

@@ -26,7 +26,10 @@ COVERAGE := --cov=async_s3_upload.runs --cov=async_s3_upload.state --cov=async_s
 # Processes that share the tests: `auto` is two a core, JOBS=0 none but pytest itself.
 JOBS ?= auto
 
-.PHONY: demo demo-live test soak fuzz lint types imports check smoke bench-peers bench-scale bench-live install clean
+# Where `make dist` installs what it built, as a user would.
+DIST_VENV := .venv-dist
+
+.PHONY: dist demo demo-live test soak fuzz lint types imports check smoke bench-peers bench-scale bench-live install clean
 
 demo: $(DEMO_STAMP)
 	$(BIN)/async-s3-upload demo
@@ -68,6 +71,25 @@ bench-scale: $(STAMP)
 bench-live: $(STAMP)
 	$(BIN)/python -m benchmarks live
 
+# Builds, looks at the metadata, installs wheel and sdist into new environments without any tools, and runs them.
+dist: $(STAMP)
+	rm -rf dist $(DIST_VENV)
+	$(BIN)/python -m build
+	$(BIN)/python -m twine check --strict dist/*
+	$(BIN)/python -m tests.packaging.distributions dist
+	$(PYTHON) -m venv $(DIST_VENV)
+	$(DIST_VENV)/bin/python -m pip install --quiet --disable-pip-version-check dist/*.tar.gz
+	$(DIST_VENV)/bin/async-s3-upload --version
+	rm -rf $(DIST_VENV)
+	$(PYTHON) -m venv $(DIST_VENV)
+	$(DIST_VENV)/bin/python -m pip install --quiet --disable-pip-version-check "$$(echo dist/*.whl)[demo]"
+	$(DIST_VENV)/bin/python -m pip check
+	$(DIST_VENV)/bin/async-s3-upload --version
+	$(DIST_VENV)/bin/async-s3-upload config schema | cmp - config.schema.json
+	$(DIST_VENV)/bin/async-s3-upload config check example_config.json
+	$(DIST_VENV)/bin/async-s3-upload demo
+	rm -rf $(DIST_VENV)
+
 install: $(STAMP)
 
 $(BIN)/python:
@@ -88,4 +110,4 @@ $(PEERS_STAMP): | $(BIN)/python
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(PEERS_VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(PEERS_VENV) $(DIST_VENV) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

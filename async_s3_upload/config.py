@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from async_s3_upload.config_json import load_json
+from async_s3_upload.config_json import load_json, without_schema
 from async_s3_upload.config_problems import sentence
 from async_s3_upload.config_values import (
     AbsolutePath,
@@ -36,6 +36,7 @@ from async_s3_upload.config_values import (
 )
 from async_s3_upload.destination import check_bucket_name, check_remote_path
 from async_s3_upload.errors import ConfigError
+from async_s3_upload.text import printable
 from async_s3_upload.timetable import Timetable, timetable_of
 
 DEFAULT_LOG_DIR = "/var/log/s3_upload"
@@ -74,7 +75,12 @@ CannedAcl = Literal[
 
 class _Frozen(BaseModel):
     model_config = ConfigDict(
-        extra="forbid", frozen=True, strict=True, hide_input_in_errors=True, arbitrary_types_allowed=True
+        extra="forbid",
+        frozen=True,
+        strict=True,
+        hide_input_in_errors=True,
+        arbitrary_types_allowed=True,
+        use_attribute_docstrings=True,
     )
 
 
@@ -257,11 +263,11 @@ def read_config(path: str, environ: Mapping[str, str] | None = os.environ) -> Co
     data, problems = load_json(path)
     if data is not None:
         try:
-            config = Config.model_validate(data, context={"environ": environ})
+            config = Config.model_validate(without_schema(data, problems), context={"environ": environ})
         except ValidationError as error:
             problems.extend(sentence(details, _known_keys) for details in error.errors(include_url=False))
         else:
             problems.extend(_contradictions(config))
             if not problems:
                 return config
-    raise ConfigError(path, problems)
+    raise ConfigError(printable(path) or '""', problems)

@@ -8,6 +8,18 @@ from typing import Any
 
 from async_s3_upload.config_problems import json_type, place
 
+SCHEMA_KEY = "$schema"
+"""By this key editors find the schema of a file."""
+
+
+def without_schema(data: object, problems: list[str]) -> object:
+    """Return the document without the name of its schema, which has no meaning here; it has to be text."""
+    if not isinstance(data, dict) or SCHEMA_KEY not in data:
+        return data
+    if not isinstance(data[SCHEMA_KEY], str):
+        problems.append(f"{SCHEMA_KEY}: must be text, not {json_type(data[SCHEMA_KEY])}")
+    return {key: value for key, value in data.items() if key != SCHEMA_KEY}
+
 
 def load_json(path: str) -> tuple[object, list[str]]:
     """Return the JSON object in the file (None where there is none) and what is wrong with it, as sentences."""

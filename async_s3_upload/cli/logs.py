@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from logging.handlers import TimedRotatingFileHandler
 from typing import Protocol, TextIO
 
+from async_s3_upload.cli.streams import say
 from async_s3_upload.errors import LogDirError
 from async_s3_upload.state.run_logs import LOCKS, UPLOADS
 from async_s3_upload.text import one_line
@@ -55,7 +56,9 @@ class _LogFile(TimedRotatingFileHandler):
         """Take the place of a traceback for each line."""
         if not self._told:
             self._told = True
-            sys.stderr.write(f"the log file cannot be written: {sys.exc_info()[1]}\n")
+            error = sys.exc_info()[1]
+            why = (error.strerror if isinstance(error, OSError) else None) or error
+            say(f"the log file cannot be written: {self.baseFilename}: {why}; what is missing there is told here")
 
     def close(self) -> None:
         """Close; lines that a full disk did not take are lost."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Annotated
 
 import typer
@@ -31,6 +32,17 @@ Concurrency = Annotated[
         show_default="16, and up to 128 where more brings more",
     ),
 ]
+
+
+def log_folder(given: str | None) -> str | None:
+    """Return the absolute path that ``--log-dir`` names, None where it is not given.
+
+    Raises:
+        UsageError: it is empty, as from a variable that is not set.
+    """
+    if given == "":
+        raise UsageError("--log-dir: must not be empty")
+    return os.path.abspath(given) if given is not None else None
 
 
 def state_folder() -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
 import typer
 
 from async_s3_upload.cli.documents import json_on_failure, print_document
-from async_s3_upload.cli.options import AsJson, Concurrency, EndpointUrl, Profile, Region, state_folder
+from async_s3_upload.cli.options import AsJson, Concurrency, EndpointUrl, Profile, Region, log_folder, state_folder
 from async_s3_upload.errors import UsageError
 from async_s3_upload.text import one_line
 
@@ -202,9 +202,7 @@ def cleanup(
 
 
 def _log_dir(log_dir: str | None, config: Config | None) -> str:
-    if log_dir is not None:
-        return os.path.abspath(log_dir)
-    return config.log_dir if config is not None else state_folder()
+    return log_folder(log_dir) or (config.log_dir if config is not None else state_folder())
 
 
 def _resources(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import time
 from datetime import UTC, datetime
 
@@ -13,6 +14,10 @@ from async_s3_upload.notify.page_html import page_html
 from async_s3_upload.runs.instrument import UNKNOWN, Hints, instrument_of
 from async_s3_upload.state.overview import RunSummary, overview
 from async_s3_upload.state.rounds import read_rounds
+
+_OTHER_SERIALS = re.compile(r"AV\d{4,}|MN\d{4,}|r\d{5}[A-Za-z]?", re.ASCII)
+"""Of instruments that are not Illumina's, in their run ids: Element AVITI, MinION, PacBio."""
+_VERSION = re.compile(r" (HD )?\d+(\.\d+)+.*", re.ASCII)
 
 
 def write_report_page(log_dir: str, path: str) -> int:
@@ -64,9 +69,11 @@ def page_run(run: RunSummary) -> PageRun:
 def _sequencer(run: RunSummary) -> str:
     """Name it by its serial number, as it stands in run ids; versions of its software would make several of one."""
     told = instrument_of(Hints(ids=(run.run_id,)))
-    if told.serial is None:
-        return run.instrument or UNKNOWN.platform
-    return told.serial if told.platform == UNKNOWN.platform else f"{told.serial} · {told.platform}"
+    serial = told.serial or next(filter(_OTHER_SERIALS.fullmatch, run.run_id.split("_")), None)
+    platform = None if told.platform == UNKNOWN.platform else told.platform
+    if platform is None and run.instrument is not None:
+        platform = _VERSION.sub("", run.instrument)
+    return " · ".join(filter(None, (serial, platform))) or UNKNOWN.platform
 
 
 def _name_in(run: RunSummary, path: str) -> str:

@@ -25,7 +25,7 @@ from async_s3_upload.cli.signals import Interruption
 from async_s3_upload.delivery.row import RunRow
 from async_s3_upload.delivery.uploading import RunTask, preview
 from async_s3_upload.delivery.watching import Watchers
-from async_s3_upload.destination import check_bucket_name, check_remote_path
+from async_s3_upload.destination import check_bucket_name, check_remote_path, is_web_address
 from async_s3_upload.errors import AwsAccessError, NotACompleteRun, UploadError, UsageError
 from async_s3_upload.notify import slack
 from async_s3_upload.runs.completion import RUN_INFO, RunFolder, look_at
@@ -90,8 +90,10 @@ def checked_destination(bucket: str, remote_path: str, endpoint_url: str | None)
             check(value)
         except ValueError as error:
             problems.append(f"{option}: {error}")
-    if endpoint_url is not None and not re.match(r"https?://[^/\s]+", endpoint_url):
-        problems.append(f'--endpoint-url: must start with http:// or https://, not "{endpoint_url}"')
+    if endpoint_url is not None and not is_web_address(endpoint_url):
+        problems.append(
+            f'--endpoint-url: must be an address such as http://s3.lab:9000, not "{printable(endpoint_url)}"'
+        )
     if problems:
         raise UsageError("\n".join(problems))
 
@@ -219,6 +221,8 @@ class _Command:
 
     async def _preview(self) -> None:
         self.report.rows.append(preview(self._planned(), self._logs))
+        for problem in self.report.problems:
+            log.error("%s", problem)
         await self._check_access()
 
     async def _check_access(self) -> None:

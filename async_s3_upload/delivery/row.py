@@ -63,11 +63,11 @@ class RunRow:
         rule = "" if self.rule is None else f"; {printable(self.rule)}"
         if self.state == "skipped":
             shown = rule if self.reason in ("not_complete", "failed_on_instrument") else ""
-            return f"{path} would be skipped: {_WORDS[self.reason]} ({printable(self.detail)}{shown})"
+            return f"{path} would be skipped: {WORDS[self.reason]} ({printable(self.detail)}{shown})"
         amount = f"{plural(self.files or 0, 'file')}, {size_text(self.bytes or 0)}"
         return (
             f"{path} would be uploaded to {self.bucket}:{printable(self.prefix)} "
-            f"({_WORDS[self.reason]}: {printable(self.detail)}{rule}; {amount})"
+            f"({WORDS[self.reason]}: {printable(self.detail)}{rule}; {amount})"
         )
 
 
@@ -76,7 +76,7 @@ def _instrument_json(instrument: Instrument) -> dict[str, str | None]:
     return {name: None if text is None else printable(text) for name, text in texts.items()}
 
 
-_WORDS: dict[Reason, str] = {
+WORDS: dict[Reason, str] = {
     "new": "new",
     "partial": "partial",
     "already_uploaded": "uploaded",

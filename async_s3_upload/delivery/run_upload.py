@@ -104,8 +104,8 @@ class RunUpload(ABC):
             log.error("%s", problem)
         for file in left if recalled.log.files else ():  # what is recorded of them holds no more, whatever becomes of
             recalled.log.files.pop(file.name, None)  # the journal
+        self._describe_run(recalled.log)  # first: the log is written when it is opened
         self._state = RunState(recalled, remembered, identity, now_text())
-        self._describe_run(self._state.log)
         self._reconciler = Reconciler(self._control, row.bucket, row.prefix, self._state, self._found)
         self._recorder = Recorder(self._state, self._unsendable(), self._watch)
         self._sender = Sender(self._coordinator, self._recorder, row, self._settings, self._on_handed_out)

@@ -32,7 +32,7 @@ class RunSummary:
     ``files_done`` and ``bytes_done`` hold what the journal has ahead of the run log (``journal_entries_ahead`` files);
     they are of whole files. ``duration_s`` is the time that all attempts took, where the log does not tell it the time
     from the first one to the end; ``rate``, bytes a second, is by it. ``updated_at`` is when anything was last written.
-    ``failures`` maps absolute paths to reasons; its key is the run folder for what met the run as a whole.
+    ``failures`` maps absolute paths to the reasons of the last attempt.
     """
 
     run_id: str

@@ -118,7 +118,7 @@ def _round(line: bytes) -> Round:
     data: dict[str, Any] = typed(json.loads(line), dict)
     ended_at = datetime.fromisoformat(data["ended_at"])
     if ended_at.tzinfo is None:
-        raise ValueError("the time has no zone")
+        raise ValueError(data["ended_at"])
     counts = ("uploaded", "failed", "in_progress", "skipped", "bytes_sent")
     return Round(
         ended_at,

@@ -104,6 +104,10 @@ def translated() -> Iterator[None]:
         raise _from_answer(error) from None
     except RecursionError:  # botocore looks for the region of a bucket with the request that it is to be put right for
         raise WrongRegion("the bucket is in another region, and the server does not say in which") from None
+    except RuntimeError as error:  # botocore's, where keys are past the end that came with them
+        if "still expired" not in str(error):
+            raise
+        raise BadCredentials("the AWS credentials have expired") from None
     except _CREDENTIALS as error:
         raise BadCredentials(f"no usable AWS credentials: {error}") from None
     except (aws.ParamValidationError, aws.InvalidRegionError) as error:
@@ -115,7 +119,8 @@ def translated() -> Iterator[None]:
 
 
 def _text(error: BaseException) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
+    text = " ".join(str(error).split()).removeprefix("An HTTP Client raised an unhandled exception: ")
+    return text or type(error).__name__
 
 
 def _from_answer(error: aws.ClientError) -> StoreError:

@@ -14,6 +14,7 @@ import signal
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
+from async_s3_upload.errors import DEBUG_VARIABLE
 from async_s3_upload.transfer.activity import Counts
 from async_s3_upload.transfer.bandwidth import Pace
 from async_s3_upload.transfer.engine import Engine
@@ -148,9 +149,11 @@ class Worker:
                 task.cancel()
             _, ended, *_ = await asyncio.gather(stop, engine, counting, *self._cutting, return_exceptions=True)
             if isinstance(ended, Exception):  # a bug: what is in hand goes to another worker, but the reason is told
-                log.error("the engine of a worker process ended", exc_info=ended)
+                debug = os.environ.get(DEBUG_VARIABLE)
+                log.error("a worker process ended by %r, see --debug", ended, exc_info=ended if debug else None)
             self._flush()
-            self._send(working.counts)
+            if working.counts != self._counts:
+                self._send(working.counts)
 
     async def _tell_counts(self, engine: Engine) -> None:
         while True:

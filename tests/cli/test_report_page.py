@@ -63,13 +63,30 @@ def test_a_run_log_becomes_a_run_of_the_page(log_dir: Path) -> None:
 
 
 def test_a_run_that_needs_nothing_has_no_next_step() -> None:
-    done = RunSummary("run", "completed", "nothing to do", "log", "journal", "manifests", instrument="MinKNOW 1")
+    done = RunSummary("run", "completed", "nothing to do", "log", "journal", "manifests", instrument="G4 1.2")
 
     found = page_run(done)
 
     assert found.next_step == ""
-    assert found.sequencer == "MinKNOW 1"
+    assert found.sequencer == "G4"
     assert found.destination == "unknown bucket"
+
+
+@pytest.mark.parametrize(
+    ("run_id", "instrument", "sequencer"),
+    [
+        ("240119_A01295_0316_BHT7WNDRX5", "NovaSeq 6000 1.7.5", "A01295 · NovaSeq 6000"),
+        ("20240119_AV234501_plate-7", "Element AVITI 3.1.2", "AV234501 · Element AVITI"),
+        ("r64012_20240119_101500", "PacBio", "r64012 · PacBio"),
+        ("20240119_1200_MN12345_FAX00001_0a1b2c3d", "Oxford Nanopore 23.11.4", "MN12345 · Oxford Nanopore"),
+        ("plate 7", "HiSeq 1000-2500 HD 3.4.0.38", "HiSeq 1000-2500"),
+        ("plate 7", None, "unknown instrument"),
+    ],
+)
+def test_a_sequencer_is_named_by_what_stays_the_same(run_id: str, instrument: str | None, sequencer: str) -> None:
+    run = RunSummary(run_id, "completed", "nothing to do", "log", "journal", "manifests", instrument=instrument)
+
+    assert page_run(run).sequencer == sequencer
 
 
 def test_the_page_of_a_log_folder_has_its_runs_and_its_last_round(log_dir: Path, tmp_path: Path) -> None:

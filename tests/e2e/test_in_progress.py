@@ -56,6 +56,7 @@ def test_what_is_still_goes_up_during_the_run_and_the_rest_when_it_is_complete(l
         | EVER_CHANGING
         | {"Data/fresh.cbcl"}
     )
+    assert "B of the run while it is written; " in first.json["runs"][0]["detail"]
     early = set(files_below(run)) - waiting
     assert set(names_put(proxy, run)) == early
     assert "ListObjectsV2" not in operations(proxy)  # nothing is proved yet

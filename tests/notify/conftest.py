@@ -8,7 +8,7 @@ import pytest
 from tests.support.browser import MISSING, Browser, find_browser
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """One page of a Chromium. Without one the tests are skipped, and fail where REQUIRE_BROWSER is set."""
     program = find_browser()

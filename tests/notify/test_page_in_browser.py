@@ -163,11 +163,12 @@ def test_all_can_be_done_with_the_keyboard(browser: Browser, show: Show) -> None
 
 
 def test_a_number_of_failures_leads_to_their_reasons(browser: Browser, show: Show) -> None:
-    show(some_runs(300))
+    show(some_runs(600))
     browser.click(f"{in_head('9')} button")
     last = "[...document.querySelectorAll('#table td:nth-child(9) a')].pop()"
 
     target = browser.value(f"{last}.hash")
+    assert not browser.value(f"document.querySelector('{target}').checkVisibility()")
     browser.value(f"{last}.click()")
 
     assert browser.value(f"document.querySelector('{target}').checkVisibility()")
@@ -197,6 +198,8 @@ def test_a_phone_shows_all_without_scrolling_sideways(browser: Browser, show: Sh
     show(some_runs(160), width=390, height=844)
 
     assert browser.value("document.documentElement.scrollWidth") == 390
+    inside = "[...document.querySelectorAll('.scroll')].filter(one => one.scrollWidth > one.clientWidth).length"
+    assert browser.value(inside) == 0
     assert len(column(browser, 0)) == 20
     choice = "document.getElementById('sort')"
     browser.value(f"{choice}.value = 'bytes true', {choice}.dispatchEvent(new Event('change'))")

@@ -135,3 +135,10 @@ def test_who_only_looks_for_a_moment_keeps_nobody_out(path: str, monkeypatch: py
         monkeypatch.setattr(time, "sleep", lambda seconds: fcntl.flock(looking, fcntl.LOCK_UN))
         with exclusive(path):
             pass
+
+
+def test_two_who_look_at_once_do_not_take_each_other_for_the_holder(path: str) -> None:
+    Path(path).touch()
+    with open(path) as looking:
+        fcntl.flock(looking, fcntl.LOCK_SH)
+        assert not is_held(path)

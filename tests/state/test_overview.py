@@ -139,8 +139,7 @@ def test_a_partial_run_has_its_figures_its_failures_and_what_happens_next(logs: 
         (
             {"updated_at": "2023-12-29T11:00:00Z"},
             "partial",
-            "nothing was tried for 3 days: see whether monitor runs, still looks into its folder and says why in its "
-            "log; or give it to upload",
+            "nothing was tried for 3 days: see the log of monitor, or upload it",
         ),
     ],
 )

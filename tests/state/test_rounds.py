@@ -65,7 +65,17 @@ def test_what_is_written_of_problems_has_a_bound(log_dir: str) -> None:
     assert done.problems[0].endswith("x...")
 
 
-@pytest.mark.parametrize("tail", [b'{"ended_at": "2024', b"\xff\x00", b"[" * 100_000, b'{"ended_at": 5}', b"5"])
+@pytest.mark.parametrize(
+    "tail",
+    [
+        b'{"ended_at": "2024',
+        b'{"ended_at": "2024-01-01T10:00:00"}',
+        b"\xff\x00",
+        b"[" * 100_000,
+        b'{"ended_at": 5}',
+        b"5",
+    ],
+)
 def test_a_torn_line_costs_that_line_alone(log_dir: str, file: Path, tail: bytes) -> None:
     append_round(log_dir, FIRST)
     file.write_bytes(file.read_bytes() + tail)

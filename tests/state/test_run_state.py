@@ -298,7 +298,11 @@ def test_a_start_that_is_killed_while_it_takes_over_damage_does_not_forget_it(
     with pytest.raises(LogDirError):
         start.open()
     assert read_run_log(start.log).files == {"a": SMALL}
-    assert start.recall().uncertain
+    again = start.recall()
+    assert again.uncertain
+    assert again.problems == [
+        f"{start.journal}: a start before this one found damage and did not end; S3 is asked what is there"
+    ]
 
 
 def test_a_torn_run_log_is_said_and_the_journal_still_counts(start: Start) -> None:

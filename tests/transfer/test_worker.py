@@ -119,6 +119,20 @@ async def test_it_tells_now_and_then_what_is_in_flight_and_was_retried(
     assert all(one != other for one, other in itertools.pairwise(counts))
 
 
+async def test_it_tells_at_its_end_what_was_retried_last(
+    pipes: tuple[Pipe, Pipe], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "COUNTS_EVERY_S", 3600.0)
+    ours, theirs = pipes
+    ours.send(Share("runs", (item_of(tmp_path / "a", 0),)))
+    store = ScriptedStore(MemoryStore("runs"), [Rule("put_object", Fail(Transient("503")))])
+    working = asyncio.create_task(life(theirs, store))
+    await store.wait_for("put_object", 2)
+    ours.send(Stop(5.0))
+    await working
+    assert [message for message in said(ours) if isinstance(message, Counts)][-1] == Counts(0, 1)
+
+
 async def test_stop_cuts_off_what_hangs_after_the_grace(pipes: tuple[Pipe, Pipe], tmp_path: Path) -> None:
     ours, theirs = pipes
     ours.send(Share("runs", (item_of(tmp_path / "a", 0),)))
@@ -171,9 +185,12 @@ async def test_a_store_that_does_not_open_is_said(pipes: tuple[Pipe, Pipe]) -> N
     assert said(ours) == [CannotStart("no credentials")]
 
 
-async def test_the_reason_of_an_engine_that_broke_is_told(
-    pipes: tuple[Pipe, Pipe], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("debug", ["", "1"])
+async def test_the_reason_of_an_engine_that_broke_is_told_with_its_traceback_for_debug_alone(
+    pipes: tuple[Pipe, Pipe], monkeypatch: pytest.MonkeyPatch, debug: str
 ) -> None:
+    monkeypatch.setenv("ASYNC_S3_UPLOAD_DEBUG", debug)
+
     async def run(_self: Engine) -> None:
         raise ZeroDivisionError("a bug")
 
@@ -183,7 +200,8 @@ async def test_the_reason_of_an_engine_that_broke_is_told(
     (line,) = events_in(said(ours))
     assert isinstance(line, LogLine)
     assert line.level == logging.ERROR
-    assert "ZeroDivisionError: a bug" in line.text
+    assert line.text.startswith("a worker process ended by ZeroDivisionError('a bug'), see --debug")
+    assert ("Traceback" in line.text) is bool(debug)
 
 
 def test_the_pipe_stays_blocking_under_uvloop_so_that_messages_in_pieces_are_no_error(

@@ -94,6 +94,8 @@ def test_what_is_over_is_named() -> None:
 
 
 def test_failures_in_the_replaced_tool_s_words() -> None:
+    assert aws_trouble_text("why") == ":warning:  *S3 Upload*: Error in connecting to AWS!\n\n\t\twhy"
+    assert folder_trouble_text(["why"]) == ":warning:  *S3 Upload*: Not everything could be looked at\n\t\t• why"
     assert failure_text(["run1"]) == ":x:  *S3 Upload*: Failed uploading 1 run\n\t\t• run1"
     assert failure_text(["a", "b"]) == ":x:  *S3 Upload*: Failed uploading 2 runs\n\t\t• a\n\t\t• b"
 

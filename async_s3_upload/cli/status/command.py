@@ -48,7 +48,7 @@ class StatusRequest:
         if self.config is not None:
             from async_s3_upload.config import read_config
 
-            return read_config(self.config).log_dir
+            return read_config(self.config, None).log_dir
         if self.log_dir is None:
             return state_folder()
         if not os.path.isdir(self.log_dir):
