@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import fields
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any, TextIO
+from typing import Any, TextIO, get_args
 
 from async_s3_upload.cli.logs import silence
 from async_s3_upload.delivery.events import RunFileDone, RunPartDone, RunProgressed, WatchEvent
@@ -19,7 +19,6 @@ from async_s3_upload.transfer.activity import Activity
 log = logging.getLogger(__name__)
 
 PROGRESS_EVERY_S = 1.0
-_NAMES: dict[str, tuple[str, ...]] = {}
 
 
 def event_object(event: WatchEvent, time_s: float) -> dict[str, Any]:
@@ -29,7 +28,7 @@ def event_object(event: WatchEvent, time_s: float) -> dict[str, Any]:
         "time": f"{_second_text(milliseconds // 1000)}.{milliseconds % 1000:03}Z",
         "event": event.event,
     }
-    for name in _fields_of(event):
+    for name in _FIELDS[type(event)]:
         found[name] = getattr(event, name)
     return found
 
@@ -39,11 +38,9 @@ def _second_text(second: int) -> str:
     return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
-def _fields_of(event: WatchEvent) -> tuple[str, ...]:
-    names = _NAMES.get(event.event)
-    if names is None:
-        names = _NAMES[event.event] = tuple(found.name for found in fields(event))
-    return names
+_FIELDS: dict[type[Any], tuple[str, ...]] = {
+    kind: tuple(found.name for found in fields(kind)) for kind in get_args(WatchEvent)
+}
 
 
 class EventLines:
