@@ -141,8 +141,8 @@ def test_who_tells_nobody_needs_no_webhook(moto_lab: Lab) -> None:
     bucket, run = moto_lab.bucket(), moto_lab.make_run()
     config = moto_lab.write_config(moto_lab.section(bucket), slack_alert_webhook="env:LAB_HOOK")
     assert moto_lab.monitor(config, env={"LAB_HOOK": moto_lab.slack.url}).exit_code == 0
-    for command in ("verify", "cleanup", "status"):
-        done = run_command(command, "--config", str(config), env=moto_lab.server.environment())
+    for command in (["verify"], ["cleanup"], ["status"], ["report", str(moto_lab.folder / "page.html")]):
+        done = run_command(*command, "--config", str(config), env=moto_lab.server.environment())
         assert done.exit_code == 0, done.stderr
     assert moto_lab.slack.texts() == [success(run)]
 
