@@ -21,8 +21,10 @@ FUZZ ?=
 BENCH ?=
 
 # What must not be wrong is covered by branches: deciding, remembering, planning.
-COVERAGE := --cov=async_s3_upload.runs --cov=async_s3_upload.state --cov=async_s3_upload.transfer.plan --cov=async_s3_upload.transfer.parts \
-	--cov-branch --cov-report=term --cov-fail-under=95
+COVERAGE := --cov=async_s3_upload.runs --cov=async_s3_upload.state --cov=async_s3_upload.transfer.plan \
+	--cov=async_s3_upload.transfer.parts --cov-branch
+# Processes that share the tests: `auto` is two a core, JOBS=0 none but pytest itself.
+JOBS ?= auto
 
 # Where `make dist` installs what it built, as a user would.
 DIST_VENV := .venv-dist
@@ -36,7 +38,8 @@ demo-live: $(DEMO_STAMP)
 	$(BIN)/async-s3-upload demo --live
 
 test: $(STAMP)
-	$(BIN)/python -m pytest $(COVERAGE)
+	$(BIN)/python -m pytest -m 'not alone' -n $(JOBS) --dist loadscope --no-loadscope-reorder $(COVERAGE) --cov-report=
+	$(BIN)/python -m pytest -m alone $(COVERAGE) --cov-append --cov-report=term --cov-fail-under=95
 
 check: lint types imports
 

@@ -6,7 +6,8 @@ The keys are those of the replaced tool ``s3_upload`` with their meaning, and ou
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterator, Sequence
+import os
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
@@ -24,6 +25,7 @@ from async_s3_upload.config_values import (
     byte_count,
     empty_is_none,
     level_number,
+    metrics_path,
     most_rate,
     none_is_empty,
     object_tags,
@@ -34,6 +36,7 @@ from async_s3_upload.config_values import (
 )
 from async_s3_upload.destination import check_bucket_name, check_remote_path
 from async_s3_upload.errors import ConfigError
+from async_s3_upload.text import printable
 from async_s3_upload.timetable import Timetable, timetable_of
 
 DEFAULT_LOG_DIR = "/var/log/s3_upload"
@@ -151,10 +154,18 @@ class Config(ObjectProperties):
     """Level of console and log file, as a name or number."""
     log_dir: AbsolutePath = DEFAULT_LOG_DIR
     """Folder of ``s3_upload.log``, the lock and ``uploads/`` (the run logs)."""
+    report_html: AbsolutePath | None = None
+    """File of the report page, replaced after each round; unset: none is written."""
     slack_log_webhook: Annotated[Webhook, Field(repr=False)] = None
     """Told of successes; falls back on the other."""
     slack_alert_webhook: Annotated[Webhook, Field(repr=False)] = None
-    """Told of failures; falls back on the other."""
+    """Told of failures; falls back on the other. Both: the address, or ``env:NAME`` or ``file:/path`` that hold it."""
+    slack_style: Literal["compact", "rich"] = "compact"
+    """Whether messages of success name runs only, or files, size, duration, rate and destination of each, too."""
+    alert_repeat_hours: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 24.0
+    """Hours after which trouble that goes on is told again."""
+    metrics_file: Annotated[AbsolutePath | None, AfterValidator(metrics_path)] = None
+    """Written in each round for the textfile collector of node_exporter; unset: none."""
     memory_per_core: Annotated[int, BeforeValidator(byte_count), Field(ge=LEAST_MEMORY)] = 64 * MIB
     """Most memory for file contents per worker process, as a number of bytes or as text such as ``"64 MiB"``."""
     part_size: Annotated[int, BeforeValidator(byte_count), Field(ge=5 * MIB)] = 8 * MIB
@@ -240,8 +251,11 @@ def _contradictions(config: Config) -> Iterator[str]:
         yield 'use_accelerate_endpoint: does not go with addressing_style "path"'
 
 
-def read_config(path: str) -> Config:
+def read_config(path: str, environ: Mapping[str, str] | None = os.environ) -> Config:
     """Read and check the config file.
+
+    Webhooks given as ``env:NAME`` or ``file:/path`` are looked up; with None for ``environ`` they are not, for who
+    tells nobody.
 
     Raises:
         ConfigError: with all problems of the file at once.
@@ -249,11 +263,11 @@ def read_config(path: str) -> Config:
     data, problems = load_json(path)
     if data is not None:
         try:
-            config = Config.model_validate(without_schema(data, problems))
+            config = Config.model_validate(without_schema(data, problems), context={"environ": environ})
         except ValidationError as error:
             problems.extend(sentence(details, _known_keys) for details in error.errors(include_url=False))
         else:
             problems.extend(_contradictions(config))
             if not problems:
                 return config
-    raise ConfigError(path, problems)
+    raise ConfigError(printable(path) or '""', problems)

@@ -52,7 +52,8 @@ _BESIDE: dict[str, JsonSchemaValue] = {
     "monitored": {"pattern": r"^(?![\s\S]*\*\*)/[^\u0000]*$"},
     "file_pattern": {"pattern": rf"^(?![\s\S]*\*\*){_NO_DOTS}[^/\u0000]+(/{_NO_DOTS}[^/\u0000]+)*$"},
     "serial_number": {"pattern": r"\S"},
-    "webhook": {"pattern": r"^(https?://[^/\s]\S*)?$"},  # empty text is as none
+    "webhook": {"pattern": r"^(https?://[^/\s]\S*|env:[A-Za-z_][A-Za-z0-9_]*|file:/[^\u0000]+)?$"},
+    "metrics_path": {"pattern": r"\.prom$"},
     "account_number": {"pattern": "^[0-9]{12}$"},
     "object_tags": {
         "maxProperties": 10,

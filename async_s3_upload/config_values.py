@@ -7,10 +7,11 @@ import os
 import re
 from typing import Annotated
 
-from pydantic import AfterValidator, BeforeValidator
+from pydantic import AfterValidator, BeforeValidator, ValidationInfo
 from pydantic_core import PydanticCustomError
 
 from async_s3_upload.config_problems import json_type
+from async_s3_upload.config_secrets import reference_problem, resolved_webhook
 from async_s3_upload.text import printable
 from async_s3_upload.timetable import rate_of, window_problems
 
@@ -84,11 +85,22 @@ def zero_is_none(value: float | None) -> float | None:
     return value or None
 
 
-def _webhook(url: str) -> str:
-    # the value is a secret: it is never part of the message
-    if not re.match(r"https?://[^/\s]+", url) or any(c.isspace() for c in url):
-        raise problem("must be a web address that starts with https:// (the value is not shown: it is a secret)")
-    return url
+def _webhook(text: str, info: ValidationInfo) -> str:
+    """Return the address where the context has the ``environ`` to look into, else the text as it is."""
+    if found := reference_problem(text):
+        raise problem(found)
+    environ = (info.context or {}).get("environ")
+    try:
+        return text if environ is None else resolved_webhook(text, environ)
+    except ValueError as error:
+        raise problem(str(error)) from None
+
+
+def metrics_path(path: str | None) -> str | None:
+    """Return the path where node_exporter reads such a file."""
+    if path is not None and not path.endswith(".prom"):
+        raise problem(f'must end in .prom, node_exporter reads no other files; not "{printable(path)}"')
+    return path
 
 
 def level_number(value: object) -> object:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from urllib.parse import urlsplit
 
 from async_s3_upload.text import printable
 
@@ -10,6 +11,16 @@ from async_s3_upload.text import printable
 def is_utf8(text: str) -> bool:
     """JSON can write halves of characters, surrogates that stand for nothing."""
     return printable(text) == text
+
+
+def is_web_address(text: str) -> bool:
+    """Tell whether ``text`` can be the address of a server: http or https, a host, perhaps a port and a path."""
+    try:
+        address = urlsplit(text)
+        is_one = address.scheme in ("http", "https") and bool(address.hostname) and address.port != 0
+    except ValueError:  # brackets that do not close, a port that is no number
+        return False
+    return is_one and is_utf8(text)
 
 
 def check_bucket_name(name: str) -> str:

@@ -21,6 +21,10 @@ EXIT_CODES: dict[int, str] = {
 """Every exit code of the program with its meaning; printed by ``--help``."""
 
 
+DEBUG_VARIABLE = "ASYNC_S3_UPLOAD_DEBUG"
+"""Set by ``--debug``: then tracebacks are shown."""
+
+
 class UploadError(Exception):
     """Base of all errors that end a command; ``exit_code`` is the code of the process."""
 

@@ -1,4 +1,4 @@
-"""Tells people, once, of runs that will not complete by themselves: failed on the instrument, or without new files."""
+"""Runs that will not complete by themselves: failed on the instrument, or without new files. People are told once."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from async_s3_upload.cli.alerts import Alerts, Trouble
 from async_s3_upload.cli.survey import HOUR_S
 from async_s3_upload.notify import slack
 from async_s3_upload.runs.completion import RunFolder
 from async_s3_upload.runs.stalled import is_still_since
-from async_s3_upload.state.told import Told
 from async_s3_upload.text import printable
 
 log = logging.getLogger(__name__)
@@ -38,46 +38,33 @@ def find_concerns(runs: Sequence[RunFolder], stalled_after_h: float | None, now:
     return Concerns(runs, failed, [run for run in going_on if is_still_since(run.path, now - still_s)], still_s)
 
 
-async def tell_concerns(concerns: Concerns, log_dir: str, webhook: str | None, now: float) -> None:
-    """Tell of what was not told before; a message that Slack does not take is sent again in the next round.
-
-    Raises:
-        LogDirError: what was told cannot be remembered.
-    """
-    told = Told(log_dir)
-    if told.problem is not None:
-        log.error("%s", told.problem)
-    failed = [run for run in concerns.failed if told.due(FAILED, run.path, run.verdict.detail, now, None)]
-    stalled = [run for run in concerns.stalled if told.due(STALLED, run.path, run.verdict.rule, now, None)]
-    for run in failed:
-        log.error("%s: failed on the instrument: %s", printable(run.path), printable(run.verdict.detail))
-    for run in stalled:
-        hours, rule = concerns.still_s / HOUR_S, printable(run.verdict.rule)
-        log.error("%s: stalled, it got no new file for %g h (%s)", printable(run.path), hours, rule)
-    if failed and await _post(webhook, _failed_text(failed)):
-        for run in failed:
-            told.note(FAILED, run.path, run.verdict.detail, now)
-    if stalled and await _post(webhook, _stalled_text(stalled, concerns.still_s)):
-        for run in stalled:
-            told.note(STALLED, run.path, run.verdict.rule, now)
+async def tell_concerns(concerns: Concerns, alerts: Alerts) -> None:
+    """Tell of what was not told before, and note which runs are no concern any more."""
+    await _tell_failed(concerns.failed, alerts)
+    await _tell_stalled(concerns.stalled, concerns.still_s, alerts)
     for run in concerns.looked_at:
-        told.forget(told.recovered(run.path, (FAILED, STALLED)))
-    told.drop_gone(now)
-    told.save()
+        name = printable(run.run_id)
+        alerts.over(run.path, FAILED, f"{name} does not count as failed on the instrument any more")
+        goes_on = run.verdict.state == "running" and concerns.still_s
+        alerts.over(run.path, STALLED, f"{name} goes on" if goes_on else None)
 
 
-def _failed_text(runs: Sequence[RunFolder]) -> str:
-    return slack.instrument_failure_text(
-        [slack.FailedRun(printable(run.run_id), printable(run.verdict.detail)) for run in runs]
-    )
+async def _tell_failed(runs: Sequence[RunFolder], alerts: Alerts) -> None:
+    of_run = {Trouble(FAILED, run.path, run.verdict.detail): run for run in runs}
+    due = alerts.due(list(of_run), repeated=False)
+    for trouble in due:
+        log.error("%s: failed on the instrument: %s", printable(trouble.subject), printable(trouble.cause))
+    if due:
+        told = [slack.FailedRun(printable(of_run[it].run_id), printable(it.cause)) for it in due]
+        await alerts.tell(slack.instrument_failure_text(told), due)
 
 
-def _stalled_text(runs: Sequence[RunFolder], still_s: float) -> str:
-    return slack.stalled_text(
-        [slack.StalledRun(printable(run.run_id), still_s, printable(run.verdict.rule)) for run in runs]
-    )
-
-
-async def _post(webhook: str | None, text: str) -> bool:
-    """Tell Slack; without a webhook the log is all there is."""
-    return webhook is None or await slack.post(webhook, text)
+async def _tell_stalled(runs: Sequence[RunFolder], still_s: float, alerts: Alerts) -> None:
+    of_run = {Trouble(STALLED, run.path, run.verdict.rule): run for run in runs}
+    due = alerts.due(list(of_run), repeated=False)
+    for trouble in due:
+        hours, rule = still_s / HOUR_S, printable(trouble.cause)
+        log.error("%s: stalled, it got no new file for %g h (%s)", printable(trouble.subject), hours, rule)
+    if due:
+        told = [slack.StalledRun(printable(of_run[it].run_id), still_s, printable(it.cause)) for it in due]
+        await alerts.tell(slack.stalled_text(told), due)

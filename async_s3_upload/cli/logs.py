@@ -8,12 +8,15 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from logging.handlers import TimedRotatingFileHandler
+from typing import Protocol, TextIO
 
+from async_s3_upload.cli.streams import say
 from async_s3_upload.errors import LogDirError
 from async_s3_upload.state.run_logs import LOCKS, UPLOADS
 from async_s3_upload.text import one_line
 
 LOGGER = "async_s3_upload"
+PROGRESS_LOGGER = "async_s3_upload.cli.progress.plain"
 LOG_FILE = "s3_upload.log"
 LOCK_FILE = "s3_upload.lock"
 BACKUPS = 5
@@ -53,7 +56,9 @@ class _LogFile(TimedRotatingFileHandler):
         """Take the place of a traceback for each line."""
         if not self._told:
             self._told = True
-            sys.stderr.write(f"the log file cannot be written: {sys.exc_info()[1]}\n")
+            error = sys.exc_info()[1]
+            why = (error.strerror if isinstance(error, OSError) else None) or error
+            say(f"the log file cannot be written: {self.baseFilename}: {why}; what is missing there is told here")
 
     def close(self) -> None:
         """Close; lines that a full disk did not take are lost."""
@@ -61,14 +66,51 @@ class _LogFile(TimedRotatingFileHandler):
             super().close()
 
 
+class View(Protocol):
+    """Something at the lower end of the terminal, above which the log is written."""
+
+    @property
+    def is_there(self) -> bool:
+        """Whether it is shown now."""
+        ...
+
+    def take(self, line: str) -> bool:
+        """Take a line to be written soon; False where the view is not shown."""
+        ...
+
+
+class _AboveView(logging.StreamHandler[TextIO]):
+    """The console while there may be a view, which tells progress better than lines."""
+
+    def __init__(self, view: View) -> None:
+        super().__init__(sys.stderr)
+        self._view = view
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write the record, or let the view do that."""
+        if record.name == PROGRESS_LOGGER and self._view.is_there:
+            return
+        if not self._view.take(self.format(record)):
+            super().emit(record)
+
+
 @contextmanager
-def console_log(level: int) -> Iterator[None]:
-    """Log to the console for the block."""
+def console_log(level: int, *, quiet: bool = False, view: View | None = None) -> Iterator[None]:
+    """Log to the console for the block, above a ``view``; where ``quiet`` only warnings and errors."""
     logger = logging.getLogger(LOGGER)
     logger.setLevel(level)
     logger.propagate = False
-    with _handling(logging.StreamHandler(sys.stderr)):
+    handler = logging.StreamHandler(sys.stderr) if view is None else _AboveView(view)
+    if quiet:
+        handler.setLevel(logging.WARNING)
+    with _handling(handler):
         yield
+
+
+def silence(stream: TextIO) -> None:
+    """Drop what is written to a stream whose other end is gone: it would be an error, also when the process ends."""
+    with suppress(OSError, ValueError), open(os.devnull, "wb") as nothing:
+        os.dup2(nothing.fileno(), stream.fileno())
 
 
 @contextmanager

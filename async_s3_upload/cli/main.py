@@ -4,19 +4,32 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from async_s3_upload import __version__
+from async_s3_upload.cli import streams
 from async_s3_upload.cli.config_commands import config_app
 from async_s3_upload.cli.documents import json_on_failure, print_document, printed
-from async_s3_upload.cli.options import EXIT_CODE_HELP, AsJson, Concurrency, EndpointUrl, Profile, Region, state_folder
+from async_s3_upload.cli.options import (
+    EXIT_CODE_HELP,
+    AsJson,
+    Concurrency,
+    EndpointUrl,
+    JsonEvents,
+    Profile,
+    Quiet,
+    Region,
+    log_folder,
+    state_folder,
+)
 from async_s3_upload.cli.proof_commands import cleanup, verify
 from async_s3_upload.cli.report import Report
-from async_s3_upload.errors import UploadError, UsageError
+from async_s3_upload.cli.report_command import report
+from async_s3_upload.cli.status.options import status
+from async_s3_upload.errors import DEBUG_VARIABLE, UploadError, UsageError
 from async_s3_upload.text import one_line, plural
 
 if TYPE_CHECKING:
@@ -38,7 +51,6 @@ app = typer.Typer(
 )
 
 MIB = 1024 * 1024
-DEBUG_VARIABLE = "ASYNC_S3_UPLOAD_DEBUG"
 
 
 def _show_version(wanted: bool) -> None:
@@ -68,14 +80,20 @@ def monitor(
         typer.Option("--dry-run", help="Tell for every run found what would happen and why; change nothing."),
     ] = False,
     as_json: AsJson = False,
+    json_events: JsonEvents = False,
+    quiet: Quiet = False,
 ) -> None:
     """Look for completed runs in the monitored folders once and upload those that are wanted."""
     from async_s3_upload.cli.monitor import run_monitor
+    from async_s3_upload.cli.progress.output import shown
     from async_s3_upload.config import read_config
 
-    with json_on_failure(as_json):
-        report = run_monitor(read_config(config), os.environ, dry_run=dry_run)
-    _finish(report, as_json=as_json, dry_run=dry_run)
+    with (
+        json_on_failure(as_json),
+        shown("monitor", quiet=quiet, as_json=as_json, json_events=json_events, dry_run=dry_run) as output,
+    ):
+        report = output.report = run_monitor(read_config(config), os.environ, dry_run=dry_run, output=output)
+    _finish(report, as_json=as_json, dry_run=dry_run and not json_events)
 
 
 @app.command(epilog=EXIT_CODE_HELP)
@@ -113,7 +131,7 @@ def upload(
         typer.Option("--transport", help="What carries the bytes to S3; lean is the faster one."),
     ] = "lean",
     part_size: Annotated[
-        int, typer.Option("--part-size", metavar="MIB", min=5, max=64, help="Size of the parts of big files, in MiB.")
+        int, typer.Option("--part-size", metavar="MIB", help="Size of the parts of big files, 5 to 64 MiB.")
     ] = 8,
     exclude: Annotated[
         list[str] | None,
@@ -136,10 +154,13 @@ def upload(
     profile: Profile = None,
     region: Region = None,
     as_json: AsJson = False,
+    json_events: JsonEvents = False,
+    quiet: Quiet = False,
 ) -> None:
     """Upload one run folder now; given again, it sends only what is new or changed."""
     import logging
 
+    from async_s3_upload.cli.progress.output import shown
     from async_s3_upload.cli.session import Resources, limits_of
     from async_s3_upload.cli.upload import (
         UploadRequest,
@@ -151,8 +172,13 @@ def upload(
     )
     from async_s3_upload.transfer.cores import available_cores
 
-    with json_on_failure(as_json):
+    with (
+        json_on_failure(as_json),
+        shown("upload", quiet=quiet, as_json=as_json, json_events=json_events, dry_run=dry_run) as output,
+    ):
         checked_destination(bucket, remote_path, endpoint_url)
+        if not 5 <= part_size <= 64:
+            raise UsageError(f"--part-size: must be 5 to 64 (MiB), not {part_size}")
         request = UploadRequest(
             run_path=run_folder_path(local_path),
             bucket=bucket,
@@ -162,7 +188,7 @@ def upload(
             resources=Resources(
                 cores or available_cores(),
                 limits_of(concurrency, checksum=checksum, part_size=part_size * MIB),
-                os.path.abspath(log_dir) if log_dir else state_folder(),
+                log_folder(log_dir) or state_folder(),
                 logging.INFO,
                 bandwidth=limited_to(max_bandwidth),
             ),
@@ -172,12 +198,14 @@ def upload(
             transport=transport,
             manifest=manifest,
         )
-        report = run_upload(request, os.environ, dry_run=dry_run)
-    _finish(report, as_json=as_json, dry_run=dry_run)
+        report = output.report = run_upload(request, os.environ, dry_run=dry_run, output=output)
+    _finish(report, as_json=as_json, dry_run=dry_run and not json_events)
 
 
+app.command(epilog=EXIT_CODE_HELP)(status)
 app.command(epilog=EXIT_CODE_HELP)(verify)
 app.command(epilog=EXIT_CODE_HELP)(cleanup)
+app.command(epilog=EXIT_CODE_HELP)(report)
 app.add_typer(config_app)
 
 
@@ -217,10 +245,20 @@ def _terminated(number: int, _frame: FrameType | None) -> None:
 
 def run(arguments: Sequence[str]) -> int:
     """Run the command line; returns the exit code. Errors end as one sentence on stderr, never as a traceback."""
+    streams.stand_in_for_closed()
     signal.signal(signal.SIGTERM, _terminated)
     for name in ("AWS_DEFAULT_PROFILE", "AWS_PROFILE"):
         if os.environ.get(name) == "":
             del os.environ[name]  # empty counts as unset; botocore would look for a profile without a name
+    if "--debug" not in arguments and not os.environ.get(DEBUG_VARIABLE):
+        streams.hush_python()
+    try:
+        return _run(arguments)
+    finally:
+        streams.let_go()
+
+
+def _run(arguments: Sequence[str]) -> int:
     try:
         app(list(arguments), standalone_mode=True)
     except SystemExit as leaving:
@@ -229,20 +267,23 @@ def run(arguments: Sequence[str]) -> int:
             print_document(Report(problems=["the command line cannot be understood, see stderr"], exit_code=code))
         return code
     except UploadError as error:
-        sys.stderr.write(f"error: {error}\n")
+        streams.say(f"error: {error}")
         return error.exit_code
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except Exception as error:
         if os.environ.get(DEBUG_VARIABLE):
             raise
-        sys.stderr.write(
-            f"error: unexpected {type(error).__name__}: {error}\n"
-            "This is a fault of the program. What was uploaded so far is remembered. "
-            "Run `async-s3-upload --debug ...` for the traceback and report it.\n"
-        )
+        streams.say(f"error: {streams.trouble_of_the_machine(error) or _fault(error)}")
         return 1
     return 0
+
+
+def _fault(error: Exception) -> str:
+    return (
+        f"unexpected {type(error).__name__}: {error}\n"
+        "This is a fault of the program. What was uploaded so far is remembered. "
+        "Run `async-s3-upload --debug ...` for the traceback and report it."
+    )

@@ -9,9 +9,13 @@ import time
 from collections.abc import Mapping
 
 from async_s3_upload.cli.cleanup import sweep
-from async_s3_upload.cli.concerns import find_concerns, tell_concerns
-from async_s3_upload.cli.logs import LOCK_FILE, console_log, file_log, prepare_log_dir
+from async_s3_upload.cli.concerns import find_concerns
+from async_s3_upload.cli.logs import LOCK_FILE, file_log, prepare_log_dir
+from async_s3_upload.cli.progress.output import Output
 from async_s3_upload.cli.report import Report
+from async_s3_upload.cli.report_command import replace_report_page
+from async_s3_upload.cli.round_memory import remember_round
+from async_s3_upload.cli.round_metrics import RoundMetrics
 from async_s3_upload.cli.session import (
     Ending,
     access_for,
@@ -24,10 +28,12 @@ from async_s3_upload.cli.session import (
 )
 from async_s3_upload.cli.signals import Interruption
 from async_s3_upload.cli.survey import Survey, survey
+from async_s3_upload.cli.telling import Telling
 from async_s3_upload.config import Config
 from async_s3_upload.delivery.row import RunRow
 from async_s3_upload.delivery.uploading import preview
-from async_s3_upload.errors import AwsAccessError, Interrupted, UploadError
+from async_s3_upload.delivery.watching import Watchers
+from async_s3_upload.errors import UploadError
 from async_s3_upload.notify import slack
 from async_s3_upload.state.lock import AlreadyRunning, exclusive
 from async_s3_upload.state.run_logs import RunLogs
@@ -46,37 +52,46 @@ _LEVELS = {
 """Levels at which skipped runs are logged; a storage holds years of runs that need no line each hour."""
 
 
-def run_monitor(config: Config, environ: Mapping[str, str], *, dry_run: bool) -> Report:
+def run_monitor(config: Config, environ: Mapping[str, str], *, dry_run: bool, output: Output) -> Report:
     """Do one round; all trouble is in the report's exit code and on the log, not raised."""
     # before anything else: see there
     waiting = Nursery(0 if dry_run else resources_of(config).cores)
-    with waiting, console_log(config.log_level):
-        one_round = _Round(config, environ, waiting)
+    with waiting, output.console(config.log_level):
+        one_round = _Round(config, environ, waiting, output.watchers)
         if dry_run:
             return asyncio.run(one_round.dry_run())
         try:
             prepare_log_dir(config.log_dir)
             with exclusive(os.path.join(config.log_dir, LOCK_FILE)), file_log(config.log_dir):
-                return asyncio.run(one_round.run())
+                began = time.monotonic()
+                metrics = RoundMetrics(config, output.watchers)
+                metrics.begin()
+                report = asyncio.run(one_round.run())
+                remember_round(config.log_dir, report, time.monotonic() - began)
+                metrics.end(report)
+                replace_report_page(config.log_dir, config.report_html)
+                return report
         except AlreadyRunning:
             text = f"another upload runs already with log_dir {config.log_dir}: nothing to do for this one"
-            log.warning("%s", text)
+            log.info("%s", text)  # an upload takes longer than the pause between two rounds: nothing failed
             return Report(problems=[text])
         except UploadError as error:
             log.error("%s", error)
-            webhook = alert_webhook(config.alert_webhook, environ)
+            webhook = alert_webhook(config.alert_webhook, environ)  # nothing can be remembered: it is told each time
             asyncio.run(tell(webhook, slack.folder_trouble_text([str(error)])))
-            return Report(problems=[str(error)], exit_code=trouble_code(error))
+            report = Report(problems=[str(error)], exit_code=trouble_code(error))
+            RoundMetrics(config, output.watchers).end(report)
+            return report
 
 
 class _Round:
     """One round of ``monitor``."""
 
-    def __init__(self, config: Config, environ: Mapping[str, str], waiting: Nursery) -> None:
+    def __init__(self, config: Config, environ: Mapping[str, str], waiting: Nursery, watchers: Watchers) -> None:
+        self._watchers = watchers
         self._config = config
         self._waiting = waiting
         self._environ = environ
-        self._alert = alert_webhook(config.alert_webhook, environ)
         self._interruption = Interruption()
         self._report = Report()
 
@@ -120,16 +135,13 @@ class _Round:
 
     async def run(self) -> Report:
         """Do the round."""
+        telling = Telling(self._config, self._environ)
         try:
             with self._interruption.watching():
-                await self._run()
-        except AwsAccessError as error:
-            self._note(error)
-            await tell(self._alert, slack.aws_trouble_text(str(error)))
+                await self._run(telling)
         except UploadError as error:
             self._note(error)
-            if not isinstance(error, Interrupted):
-                await tell(self._alert, slack.folder_trouble_text([str(error)]))
+            await telling.ended_by(error)
         return self._report
 
     def _note(self, error: UploadError) -> None:
@@ -137,9 +149,9 @@ class _Round:
         self._report.problems.append(str(error))
         self._report.exit_code = trouble_code(error)
 
-    async def _run(self) -> None:
+    async def _run(self, telling: Telling) -> None:
         config, report = self._config, self._report
-        if self._alert is None:
+        if telling.alert_webhook is None:
             log.info("no Slack webhook is configured: nobody is told")
         await self._check_access()
         found = await asyncio.to_thread(self._survey)
@@ -152,21 +164,29 @@ class _Round:
                 printable(row.detail),
             )
         report.rows += found.skipped
-        if found.problems or found.torn_logs:
-            troubles = [printable(text) for text in found.problems + found.torn_logs]
-            await tell(self._alert, slack.folder_trouble_text(troubles))
-        await self._tell_concerns(found)
+        await telling.found(found)
+        await telling.concerns(
+            await asyncio.to_thread(find_concerns, found.unfinished, config.stalled_after, time.time())
+        )
         rows: list[RunRow] = []
         resources = resources_of(config)
         ending = Ending()
         try:
             if found.tasks or found.running:
                 ending = await upload_all(
-                    found.tasks, self._access, resources, self._interruption, rows, self._waiting, found.running
+                    found.tasks,
+                    self._access,
+                    resources,
+                    self._interruption,
+                    rows,
+                    self._waiting,
+                    found.running,
+                    self._watchers,
                 )
         finally:
             report.rows[:0] = rows
-        await self._tell_outcome(ending)
+        self._note_outcome(ending)
+        await telling.outcome(report.rows, ending)
         if not ending.doom:
             await sweep(config, self._access)
         if ending.doom:
@@ -174,19 +194,9 @@ class _Round:
         elif report.with_state("partial") or found.problems:
             report.exit_code = 3
 
-    async def _tell_concerns(self, found: Survey) -> None:
-        now = time.time()
-        concerns = await asyncio.to_thread(find_concerns, found.unfinished, self._config.stalled_after, now)
-        await tell_concerns(concerns, self._config.log_dir, self._alert, now)
-
-    async def _tell_outcome(self, ending: Ending) -> None:
+    def _note_outcome(self, ending: Ending) -> None:
         uploaded, failed = self._report.with_state("uploaded"), self._report.with_state("partial")
         log.info("done: %s uploaded, %d failed", plural(len(uploaded), "run"), len(failed))
         for trouble in filter(None, (ending.doom, ending.gave_up)):
             log.error("%s", trouble)
             self._report.problems.append(trouble)
-            await tell(self._alert, slack.aws_trouble_text(trouble))
-        if uploaded:
-            await tell(self._config.log_webhook, slack.success_text(uploaded))
-        if failed:
-            await tell(self._alert, slack.failure_text(failed))

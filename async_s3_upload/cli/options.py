@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Annotated
 
 import typer
@@ -11,7 +12,11 @@ from async_s3_upload.errors import EXIT_CODES, UsageError
 EXIT_CODE_HELP = "\b\nExit codes:\n" + "\n".join(f"  {code:<4} {text}" for code, text in EXIT_CODES.items())
 JSON_HELP = "Print one JSON document on stdout; everything else goes to stderr."
 
+EVENTS_HELP = "Print what happens as JSON lines on stdout (docs/events.md); everything else goes to stderr."
+
 AsJson = Annotated[bool, typer.Option("--json", help=JSON_HELP)]
+JsonEvents = Annotated[bool, typer.Option("--json-events", help=EVENTS_HELP)]
+Quiet = Annotated[bool, typer.Option("--quiet", help="Show only warnings and errors; the log file has everything.")]
 EndpointUrl = Annotated[str | None, typer.Option("--endpoint-url", metavar="URL", help="S3 server other than AWS.")]
 Profile = Annotated[str | None, typer.Option("--profile", metavar="NAME", help="Profile of ~/.aws to use.")]
 Region = Annotated[str | None, typer.Option("--region", metavar="NAME", help="AWS region.")]
@@ -27,6 +32,17 @@ Concurrency = Annotated[
         show_default="16, and up to 128 where more brings more",
     ),
 ]
+
+
+def log_folder(given: str | None) -> str | None:
+    """Return the absolute path that ``--log-dir`` names, None where it is not given.
+
+    Raises:
+        UsageError: it is empty, as from a variable that is not set.
+    """
+    if given == "":
+        raise UsageError("--log-dir: must not be empty")
+    return os.path.abspath(given) if given is not None else None
 
 
 def state_folder() -> str:

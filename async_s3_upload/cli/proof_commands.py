@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
 import typer
 
 from async_s3_upload.cli.documents import json_on_failure, print_document
-from async_s3_upload.cli.options import AsJson, Concurrency, EndpointUrl, Profile, Region, state_folder
+from async_s3_upload.cli.options import AsJson, Concurrency, EndpointUrl, Profile, Region, log_folder, state_folder
 from async_s3_upload.errors import UsageError
 from async_s3_upload.text import one_line
 
@@ -116,7 +116,7 @@ def verify(
         choice = Choice(run, config, days, local_path, bucket, remote_path, exclude or [], log_dir)
         choice.check()
         checked_destination(bucket or "none", remote_path or "/", endpoint_url)
-        read = read_config(config) if config is not None else None
+        read = read_config(config, None) if config is not None else None
         folder = _log_dir(log_dir, read)
         request = VerifyRequest(
             find=lambda: choice.find(read, folder),
@@ -181,7 +181,7 @@ def cleanup(
         if config is None and (bucket is None or remote_path is None):
             raise UsageError("--bucket and --remote-path go together")
         checked_destination(bucket or "none", remote_path or "/", endpoint_url)
-        read = read_config(config) if config is not None else None
+        read = read_config(config, None) if config is not None else None
         request = CleanupRequest(
             destinations=[destination(bucket or "", remote_path or "/")] if read is None else destinations_of(read),
             log_dir=_log_dir(log_dir, read),
@@ -202,9 +202,7 @@ def cleanup(
 
 
 def _log_dir(log_dir: str | None, config: Config | None) -> str:
-    if log_dir is not None:
-        return os.path.abspath(log_dir)
-    return config.log_dir if config is not None else state_folder()
+    return log_folder(log_dir) or (config.log_dir if config is not None else state_folder())
 
 
 def _resources(

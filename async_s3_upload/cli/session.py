@@ -14,6 +14,7 @@ from async_s3_upload.cli.sequel import Sequel
 from async_s3_upload.cli.signals import Interruption
 from async_s3_upload.delivery.row import RunRow
 from async_s3_upload.delivery.uploading import RunTask, Uploader
+from async_s3_upload.delivery.watching import Watchers
 from async_s3_upload.errors import AwsAccessError, Interrupted, UploadError
 from async_s3_upload.notify import slack
 from async_s3_upload.state.run_logs import RunLogs
@@ -177,6 +178,7 @@ async def upload_all(
     rows: list[RunRow],
     waiting: Nursery | None = None,
     running: Sequence[RunTask] = (),
+    watchers: Watchers | None = None,
 ) -> Ending:
     """Upload the runs in order and append a row for each to ``rows``; workers who are ``waiting`` begin.
 
@@ -194,8 +196,10 @@ async def upload_all(
     async with (
         control_store(access, 2 * resources.limits.request_base_s) as control,
         Coordinator(settings, resources.cores, resources.give_up_s, waiting) as coordinator,
+        (watchers or Watchers()).looking(coordinator.activity),
     ):
-        uploader = Uploader(coordinator, control, RunLogs(resources.log_dir), verify=resources.verify)
+        logs = RunLogs(resources.log_dir)
+        uploader = Uploader(coordinator, control, logs, verify=resources.verify, watchers=watchers)
         with interruption.softly(coordinator.stop):
             await Sequel(uploader, tasks, rows, interruption).upload()
             if running and interruption.signal_number is None:

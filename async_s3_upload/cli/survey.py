@@ -34,15 +34,22 @@ class Survey:
     ``tasks`` are complete runs to upload, partial ones first; ``running`` runs of which files go up while they are
     written, the one that was not served for the longest time first; ``skipped`` are rows of the others.
     ``unfinished`` are wanted runs that are not complete, or failed, were begun lately and are not uploaded.
+    ``troubles`` are pairs of a monitored folder, as the config names it, and a sentence about what could not be looked
+    at there.
     """
 
     tasks: list[RunTask] = field(default_factory=list)
     running: list[RunTask] = field(default_factory=list)
     skipped: list[RunRow] = field(default_factory=list)
     unfinished: list[RunFolder] = field(default_factory=list)
-    problems: list[str] = field(default_factory=list)
+    troubles: list[tuple[str, str]] = field(default_factory=list)
     torn_logs: list[str] = field(default_factory=list)
     others: int = 0
+
+    @property
+    def problems(self) -> list[str]:
+        """The sentences of ``troubles``."""
+        return [problem for _, problem in self.troubles]
 
 
 def survey(config: Config, now: float) -> Survey:
@@ -90,7 +97,7 @@ class _Surveyor:
             looked_at: set[str] = set()
             for folder in section.monitored_directories:
                 found = find_runs(folder, rules, self._now, looked_at)
-                self._result.problems += found.problems
+                self._result.troubles += [(folder, problem) for problem in found.problems]
                 self._result.others += found.others
                 for run in found.runs:
                     self._judge(run, section)

@@ -9,7 +9,8 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from async_s3_upload.cli.logs import console_log, file_log, prepare_log_dir
+from async_s3_upload.cli.logs import file_log, prepare_log_dir
+from async_s3_upload.cli.progress.output import Output
 from async_s3_upload.cli.report import Report
 from async_s3_upload.cli.session import (
     Resources,
@@ -23,7 +24,8 @@ from async_s3_upload.cli.session import (
 from async_s3_upload.cli.signals import Interruption
 from async_s3_upload.delivery.row import RunRow
 from async_s3_upload.delivery.uploading import RunTask, preview
-from async_s3_upload.destination import check_bucket_name, check_remote_path
+from async_s3_upload.delivery.watching import Watchers
+from async_s3_upload.destination import check_bucket_name, check_remote_path, is_web_address
 from async_s3_upload.errors import AwsAccessError, NotACompleteRun, UploadError, UsageError
 from async_s3_upload.notify import slack
 from async_s3_upload.runs.completion import RUN_INFO, RunFolder, look_at
@@ -88,8 +90,10 @@ def checked_destination(bucket: str, remote_path: str, endpoint_url: str | None)
             check(value)
         except ValueError as error:
             problems.append(f"{option}: {error}")
-    if endpoint_url is not None and not re.match(r"https?://[^/\s]+", endpoint_url):
-        problems.append(f'--endpoint-url: must start with http:// or https://, not "{endpoint_url}"')
+    if endpoint_url is not None and not is_web_address(endpoint_url):
+        problems.append(
+            f'--endpoint-url: must be an address such as http://s3.lab:9000, not "{printable(endpoint_url)}"'
+        )
     if problems:
         raise UsageError("\n".join(problems))
 
@@ -123,12 +127,12 @@ def limited_to(max_bandwidth: str | None) -> Timetable | None:
         raise UsageError(f"--max-bandwidth: {error}") from error
 
 
-def run_upload(request: UploadRequest, environ: Mapping[str, str], *, dry_run: bool) -> Report:
+def run_upload(request: UploadRequest, environ: Mapping[str, str], *, dry_run: bool, output: Output) -> Report:
     """Upload the folder; all trouble is in the report's exit code and on the log, not raised."""
     # before anything else: see there
     waiting = Nursery(0 if dry_run else request.resources.cores)
-    with waiting, console_log(request.resources.log_level):
-        command = _Command(request, environ, waiting)
+    with waiting, output.console(request.resources.log_level):
+        command = _Command(request, environ, waiting, output.watchers)
         try:
             command.check_complete()
             if dry_run:
@@ -151,7 +155,10 @@ def _lack_of(run: RunFolder | None) -> tuple[Reason, str]:
 
 
 class _Command:
-    def __init__(self, request: UploadRequest, environ: Mapping[str, str], waiting: Nursery) -> None:
+    def __init__(
+        self, request: UploadRequest, environ: Mapping[str, str], waiting: Nursery, watchers: Watchers
+    ) -> None:
+        self._watchers = watchers
         self._request = request
         self._waiting = waiting
         self._environ = environ
@@ -214,6 +221,8 @@ class _Command:
 
     async def _preview(self) -> None:
         self.report.rows.append(preview(self._planned(), self._logs))
+        for problem in self.report.problems:
+            log.error("%s", problem)
         await self._check_access()
 
     async def _check_access(self) -> None:
@@ -230,7 +239,13 @@ class _Command:
         await self._check_access()
         rows: list[RunRow] = self.report.rows
         ending = await upload_all(
-            [self._planned()], self._access, self._request.resources, self._interruption, rows, self._waiting
+            [self._planned()],
+            self._access,
+            self._request.resources,
+            self._interruption,
+            rows,
+            self._waiting,
+            watchers=self._watchers,
         )
         if ending.doom:
             raise AwsAccessError(ending.doom)

@@ -11,11 +11,12 @@ from contextlib import asynccontextmanager, closing, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 
+from async_s3_upload.delivery.watching import RunProgress, RunWatch, Watchers
 from async_s3_upload.errors import LogDirError
 from async_s3_upload.state.journal import OpenUpload, PartRecord
 from async_s3_upload.state.records import FileRecord, time_text
 from async_s3_upload.state.run_state import RunState
-from async_s3_upload.text import printable, size_text
+from async_s3_upload.text import printable
 from async_s3_upload.transfer.messages import (
     FileDone,
     FileFailed,
@@ -36,7 +37,6 @@ log = logging.getLogger(__name__)
 SNAPSHOT_EVERY_S = 3.0
 SNAPSHOT_SHARE = 20
 """The log of a big run takes longer to write: it is written so seldom that it costs 1/20 of the time at most."""
-PROGRESS_EVERY_S = 30.0
 TICK_S = 0.5
 DOOMING = ("access_denied", "no_such_bucket", "bad_credentials")
 """Kinds of failure that may meet every file: then they are one message, not one for each file."""
@@ -65,33 +65,43 @@ def _nothing() -> None:
 
 
 class Recorder:
-    """Takes the events of a run's jobs into its state, and writes that from time to time.
+    """Takes the events of a run's jobs into its state, writes that from time to time, and tells who watches.
 
     ``failures`` maps names to reasons; those of ``changed`` may succeed with a new plan. ``sent_files`` and
     ``sent_bytes`` count what was sent. ``trouble`` is set when the state can no longer be written: then
     ``on_trouble`` was called, once.
     """
 
-    def __init__(self, state: RunState, failures: dict[str, str]) -> None:
+    def __init__(self, state: RunState, failures: dict[str, str], watch: RunWatch | None = None) -> None:
         self.state = state
+        self._watch = watch or RunWatch(Watchers(), RunProgress(0, state.log.run_id))
         self.failures = dict(failures)
         self.changed: set[str] = set()
         self.sent_files = 0
-        self.sent_bytes = 0
         self.trouble: LogDirError | None = None
         self._untold: list[str] = []
         self._job: Job
         self._stop: Callable[[], None] = _nothing
-        self._told_at = time.monotonic()
         self._snapshot_at = time.monotonic()
         self._snapshot_pause_s = SNAPSHOT_EVERY_S
         for name, reason in failures.items():
             self.fail(name, reason)
 
+    @property
+    def sent_bytes(self) -> int:
+        """Bytes sent by this start, as far as S3 accepted them."""
+        return self._watch.progress.bytes_sent
+
     def begin(self, job: Job) -> None:
         """Expect the events of ``job``; the uploads it may begin are in the journal before it starts."""
         self._job = job
-        planned = {job.names[item.number]: item.key for item in job.in_parts() if item.known is None}
+        planned, in_parts = {}, {}
+        for item in job.in_parts():
+            if item.known is None:
+                planned[job.names[item.number]] = item.key
+            else:
+                in_parts[item.number] = sum(part.size for part in item.known.parts)
+        self._watch.sending(len(job.items), job.total_bytes, in_parts)
         self.state.plan(planned)
         self.state.flush()
         if planned:  # also a machine that loses its power must not forget what it was about to begin
@@ -118,7 +128,6 @@ class Recorder:
                     await self._snapshot()
             except LogDirError as error:
                 self._note_trouble(error)
-            self._tell_progress()
 
     async def _sync_if_due(self) -> None:
         if self.state.sync_due():
@@ -167,13 +176,14 @@ class Recorder:
             state.record(name, record)
             self._settle(name)
             self.sent_files += bool(event.sent) or not event.size
-            if not is_multipart(event.size):
-                self.sent_bytes += event.sent
+            self._watch.file_done(name, event)
         elif isinstance(event, FileFailed):
             self._settle(name)
+            self._watch.file_left(event.number, self._job.items[event.number].size)
             if event.kind == "changed":
                 self.changed.add(name)
                 self.failures[name] = event.error
+                self._watch.file_changed(name, event.error)
                 log.warning("%s: %s", printable(os.path.join(state.log.run_path, name)), event.error)
             elif event.kind in DOOMING:
                 self.failures[name] = event.error
@@ -183,7 +193,7 @@ class Recorder:
         elif isinstance(event, PartDone):
             part = event.part
             state.part_done(name, event.upload_id, PartRecord(part.number, part.size, part.etag, part.crc64nvme))
-            self.sent_bytes += part.size
+            self._watch.part_done(name, event)
         elif isinstance(event, UploadBegun):
             item = self._job.items[event.number]
             upload = OpenUpload(
@@ -198,6 +208,7 @@ class Recorder:
             state.upload_begun(name, upload)
         elif isinstance(event, UploadGone):
             state.upload_gone(name, event.upload_id)
+            self._watch.parts_gone(event.number)
 
     def refreshed(self, item: FileItem) -> FileItem:
         """Return the item to be sent again after its worker died: its upload goes on with the parts that arrived."""
@@ -218,16 +229,6 @@ class Recorder:
     def fail(self, name: str, reason: str) -> None:
         """Note that a file is not in S3, for a reason that another try of this start would not change."""
         self.failures[name] = reason
+        if name:
+            self._watch.file_failed(name, reason)
         log.error("failed: %s: %s", printable(os.path.join(self.state.log.run_path, name)), reason)
-
-    def _tell_progress(self) -> None:
-        if time.monotonic() - self._told_at >= PROGRESS_EVERY_S:
-            self._told_at = time.monotonic()
-            log.info(
-                "%s: %s of %s files sent, %s of %s",
-                printable(self.state.log.run_id),
-                f"{self.sent_files:,}",
-                f"{len(self._job.items):,}",
-                size_text(self.sent_bytes),
-                size_text(self._job.total_bytes),
-            )

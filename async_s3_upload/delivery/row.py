@@ -16,9 +16,9 @@ State = Literal["uploaded", "partial", "skipped", "would_upload", "would_resume"
 class RunRow:
     """One run to one destination.
 
-    ``files`` and ``bytes`` are what the run holds, None where it was not looked into; ``uploaded_files`` counts
-    what this command sent; ``failed_files`` pairs absolute paths with reasons; ``seconds`` is the time taken.
-    ``rule`` is the phrase that says what ends the run, None where nobody asked.
+    ``files`` and ``bytes`` are what the run holds, None where it was not looked into; ``uploaded_files`` and
+    ``uploaded_bytes`` count what this command sent; ``failed_files`` pairs absolute paths with reasons; ``seconds`` is
+    the time taken. ``rule`` is the phrase that says what ends the run, None where nobody asked.
     """
 
     run_id: str
@@ -35,6 +35,7 @@ class RunRow:
     seconds: float = 0.0
     instrument: Instrument | None = None
     rule: str | None = None
+    uploaded_bytes: int = 0
 
     def as_json(self) -> dict[str, Any]:
         """Return the row of the JSON document."""
@@ -49,6 +50,7 @@ class RunRow:
             "files": self.files,
             "bytes": self.bytes,
             "uploaded_files": self.uploaded_files,
+            "uploaded_bytes": self.uploaded_bytes,
             "failed_files": [{"path": printable(path), "error": error} for path, error in self.failed_files],
             "seconds": round(self.seconds, 3),
             "instrument": None if self.instrument is None else _instrument_json(self.instrument),

@@ -14,6 +14,7 @@ from async_s3_upload.delivery.reconcile import Reconciler
 from async_s3_upload.delivery.recording import Recorder, now_text
 from async_s3_upload.delivery.row import RunRow
 from async_s3_upload.delivery.sending import Sender
+from async_s3_upload.delivery.watching import RunWatch
 from async_s3_upload.errors import LogDirError
 from async_s3_upload.runs.file_table import FileTable, Selection
 from async_s3_upload.runs.order import Markers, goes_first
@@ -46,9 +47,11 @@ class RunUpload(ABC):
         markers: Markers,
         *,
         verify: bool,
+        watch: RunWatch,
         on_handed_out: Callable[[], None] | None = None,
     ) -> None:
         """Call ``on_handed_out`` once when all files of the run are on their way, and one was accepted."""
+        self._watch = watch
         self._coordinator = coordinator
         self._on_handed_out = on_handed_out
         self._control = control
@@ -101,10 +104,10 @@ class RunUpload(ABC):
             log.error("%s", problem)
         for file in left if recalled.log.files else ():  # what is recorded of them holds no more, whatever becomes of
             recalled.log.files.pop(file.name, None)  # the journal
+        self._describe_run(recalled.log)  # first: the log is written when it is opened
         self._state = RunState(recalled, remembered, identity, now_text())
-        self._describe_run(self._state.log)
         self._reconciler = Reconciler(self._control, row.bucket, row.prefix, self._state, self._found)
-        self._recorder = Recorder(self._state, self._unsendable())
+        self._recorder = Recorder(self._state, self._unsendable(), self._watch)
         self._sender = Sender(self._coordinator, self._recorder, row, self._settings, self._on_handed_out)
         self._sender.first = _first(self._found.files)
         try:
@@ -208,7 +211,7 @@ class RunUpload(ABC):
         if recorder.trouble is not None:
             self._state.log.completed = False
             self.gave_up = str(recorder.trouble)
-        self._row.uploaded_files = recorder.sent_files
+        self._row.uploaded_files, self._row.uploaded_bytes = recorder.sent_files, recorder.sent_bytes
         self._note_in_row()
 
 

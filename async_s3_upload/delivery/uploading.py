@@ -14,6 +14,7 @@ from async_s3_upload.delivery.remaining import left_to_send
 from async_s3_upload.delivery.row import RunRow
 from async_s3_upload.delivery.run_upload import RunUpload
 from async_s3_upload.delivery.running_run import RunningRun
+from async_s3_upload.delivery.watching import RunWatch, Watchers
 from async_s3_upload.delivery.whole_run import WholeRun
 from async_s3_upload.errors import LogDirError
 from async_s3_upload.runs.instrument import Instrument
@@ -112,7 +113,16 @@ class Uploader:
     nothing more can go, with the reason; ``gave_up`` is the reason why no further run should be begun.
     """
 
-    def __init__(self, coordinator: Coordinator, control: ObjectStore, logs: RunLogs, *, verify: bool) -> None:
+    def __init__(
+        self,
+        coordinator: Coordinator,
+        control: ObjectStore,
+        logs: RunLogs,
+        *,
+        verify: bool,
+        watchers: Watchers | None = None,
+    ) -> None:
+        self._watchers = watchers or Watchers()
         self._coordinator = coordinator
         self._control = control
         self._logs = logs
@@ -137,7 +147,9 @@ class Uploader:
         """
         row = task.row()
         started = time.monotonic()
+        watch = self._watchers.begin(row)
         with ExitStack() as held:
+            held.callback(self._end, watch, row, started)
             try:
                 expected = self._logs.find(task.identity)
                 held.enter_context(exclusive(expected.lock))
@@ -145,7 +157,7 @@ class Uploader:
                 remembered = self._logs.find(task.identity)
                 if remembered.path != expected.path:
                     held.enter_context(exclusive(remembered.lock))
-                run = self._run_upload(task, row, remembered, on_handed_out)
+                run = self._run_upload(task, row, remembered, watch, on_handed_out)
                 await run.upload(task.identity, task.exclude, remembered, resend, probe)
                 if run.doom:
                     self.doomed[row.bucket] = run.doom
@@ -156,11 +168,19 @@ class Uploader:
             except AlreadyRunning:
                 row.detail = "another process uploads this run at the moment"
                 log.warning("%s: %s", printable(row.run_id), row.detail)
-        row.seconds = time.monotonic() - started
         return row
 
+    def _end(self, watch: RunWatch, row: RunRow, started: float) -> None:
+        row.seconds = time.monotonic() - started
+        watch.ended(row)
+
     def _run_upload(
-        self, task: RunTask, row: RunRow, remembered: Remembered, on_handed_out: Callable[[], None] | None
+        self,
+        task: RunTask,
+        row: RunRow,
+        remembered: Remembered,
+        watch: RunWatch,
+        on_handed_out: Callable[[], None] | None,
     ) -> RunUpload:
         kind = WholeRun if task.min_file_age_s is None else RunningRun
         run: RunUpload = kind(
@@ -170,6 +190,7 @@ class Uploader:
             row,
             Markers(task.markers),
             verify=self._verify,
+            watch=watch,
             on_handed_out=on_handed_out,
         )
         if isinstance(run, RunningRun):

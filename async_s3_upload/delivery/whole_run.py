@@ -81,7 +81,10 @@ class WholeRun(RunUpload):
         if not self._sender.may_go_on():
             self._recorder.failures[""] = "stopped before it was verified"
             return False
-        return self._verify and await self._verify_and_mend(unsent)
+        if not self._verify:
+            return False
+        self._watch.verifying()
+        return await self._verify_and_mend(unsent)
 
     async def _look_again(self) -> Selection:
         """Look through the folder once more: what is written late has to be in S3 before the marker."""

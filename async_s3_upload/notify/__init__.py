@@ -1,1 +1,1 @@
-"""WHO IS TOLD: Slack."""
+"""WHO IS TOLD: Slack, and Prometheus by a file."""

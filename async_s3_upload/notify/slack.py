@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import aiohttp
 
-from async_s3_upload.text import one_line, plural
+from async_s3_upload.text import duration_text, one_line, plural, size_text
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +26,40 @@ PAUSE_S = 1.0
 def success_text(runs: Sequence[str]) -> str:
     """Return the message for runs that were uploaded; the wording is the replaced tool's."""
     return f":white_check_mark:  *S3 Upload*: Successfully uploaded {_runs(runs)}"
+
+
+@dataclass(frozen=True, slots=True)
+class SentRun:
+    """A run that was uploaded: what it holds, and what of it was sent this time, in ``seconds``."""
+
+    name: str
+    files: int
+    size: int
+    sent_files: int
+    sent_bytes: int
+    seconds: float
+    destination: str
+
+
+def rich_success_text(runs: Sequence[SentRun]) -> str:
+    """Return the message for runs that were uploaded, with files, size, duration, rate and destination of each."""
+    head = f":white_check_mark:  *S3 Upload*: Successfully uploaded {plural(len(runs), 'run')}"
+    return head + _lines([one_line(f"{run.name}: {_amount(run)} to {run.destination}") for run in runs])
+
+
+def _amount(run: SentRun) -> str:
+    rate = size_text(run.sent_bytes / run.seconds) if run.seconds > 0 else "0 B"
+    whole = f"{plural(run.files, 'file')}, {size_text(run.size)}"
+    pace = f"{duration_text(run.seconds)} ({rate}/s)"
+    if run.sent_files >= run.files:
+        return f"{whole} in {pace}"
+    return f"{whole}; the last {plural(run.sent_files, 'file')}, {size_text(run.sent_bytes)} in {pace}"
+
+
+def recovered_text(what: Sequence[str]) -> str:
+    """Return the message for troubles that were told and are over, a few words for each."""
+    head = ":white_check_mark:  *S3 Upload*: Recovered: "
+    return head + (_escaped(what[0]) if len(what) == 1 else f"{len(what)} troubles are over{_lines(what)}")
 
 
 def failure_text(runs: Sequence[str]) -> str:

@@ -117,6 +117,13 @@ def packed_state(packed: Packed) -> tuple[int | None, int | None]:
     return size, mtime_ns
 
 
+def _size(packed: Packed) -> int:
+    """Return the size, 0 where it is not known: the slice is empty then. Called for each file of a run."""
+    if isinstance(packed, bytes):
+        return int.from_bytes(packed[_ETAG_BYTES : _ETAG_BYTES + 8], "little", signed=True)
+    return packed.size or 0
+
+
 @lru_cache(4096)
 def _seconds(text: str) -> int:
     """Return the seconds since the epoch of a time as it is written here.
@@ -157,13 +164,19 @@ def split_name(name: str) -> tuple[str, str]:
 class Records(MutableMapping[str, FileRecord]):
     """Records by the name relative to the run folder, in the order of the folders' first files."""
 
-    __slots__ = ("_count", "_folders", "_shared")
+    __slots__ = ("_count", "_folders", "_shared", "_size")
 
     def __init__(self, records: Mapping[str, FileRecord] | Iterable[tuple[str, FileRecord]] = ()) -> None:
         self._folders: dict[str, dict[str, Packed]] = {}
         self._shared: dict[str, str] = {}
         self._count = 0
+        self._size = 0
         self.update(records)
+
+    @property
+    def total_bytes(self) -> int:
+        """Sum of the sizes that are known."""
+        return self._size
 
     def folder(self, folder: str) -> Mapping[str, Packed]:
         """Return what is recorded in one folder (with the slash at its end), by the names in there; not to be kept."""
@@ -180,7 +193,9 @@ class Records(MutableMapping[str, FileRecord]):
             bases = self._folders[folder] = {}
             if len(self._shared) > _SHARED_NAMES:
                 self._shared.clear()
+        self._size += _size(packed)
         if base in bases:
+            self._size -= _size(bases[base])
             bases[base] = packed
         else:
             bases[self._shared.setdefault(base, base)] = packed
@@ -199,7 +214,7 @@ class Records(MutableMapping[str, FileRecord]):
     def __delitem__(self, name: str) -> None:
         folder, base = split_name(name)
         try:
-            del self._folders[folder][base]
+            self._size -= _size(self._folders[folder].pop(base))
         except KeyError:
             raise KeyError(name) from None
         self._count -= 1
@@ -226,6 +241,8 @@ class Records(MutableMapping[str, FileRecord]):
         for folder, bases in others[0]._folders.items():
             mine = self._folders.setdefault(folder, {})
             before = len(mine)
+            self._size += sum(map(_size, bases.values()))
+            self._size -= sum(_size(mine[base]) for base in bases if base in mine)
             mine.update(bases)
             self._count += len(mine) - before
 

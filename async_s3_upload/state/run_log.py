@@ -4,11 +4,12 @@ The fields of the replaced tool come first and keep their meaning, ours follow:
 
 ``run_id``, ``run_path``, ``completed``, ``total_local_files``, ``total_uploaded_files``,
 ``total_failed_upload``, ``failed_upload_files`` (absolute paths), ``uploaded_files`` (absolute path -> ETag
-without quotes), then ``bucket``, ``remote_path``, ``started_at``, ``updated_at``, ``completed_at``,
-``failures`` (absolute path -> reason) and ``files`` (name relative to the run folder -> size in bytes,
-mtime_ns, crc64nvme in base64, uploaded_at, and part_size of multipart objects), ``exclude_patterns``, ``state``
-(``completed``, ``partial``, or ``in_progress`` while the instrument writes the run), ``instrument`` and ``rule``.
-Times are UTC in ISO 8601.
+without quotes), then ``files`` (name relative to the run folder -> size in bytes, mtime_ns, crc64nvme in base64,
+uploaded_at, and part_size of multipart objects), ``bucket``, ``remote_path``, ``started_at``, ``updated_at``,
+``completed_at``, ``exclude_patterns``, ``state`` (``completed``, ``partial``, or ``in_progress`` while the instrument
+writes the run), ``instrument``, ``rule``, ``failures`` (absolute path -> reason), ``uploaded_bytes`` (of the files
+whose size is known) and ``upload_seconds`` (the time that all attempts took together). Times are UTC in ISO 8601. The
+two big ones are in the middle: all else is read from both ends (``run_log_head``).
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
 from async_s3_upload.state.records import FileRecord, Records, as_records
-from async_s3_upload.state.run_log_entries import Entries, optional, relative, typed, usable_path
+from async_s3_upload.state.run_log_entries import Entries, optional, relative, seconds, typed, usable_path
 from async_s3_upload.state.run_log_lines import detail_lines, etag_lines, is_cut_off, read_by_lines, section
 from async_s3_upload.text import printable
 
@@ -61,6 +62,8 @@ class RunLog:
     """The platform that wrote the run, with the version of its software where it is known."""
     rule: str | None = None
     """What decided that the run is, or is not, complete."""
+    upload_seconds: float | None = None
+    """How long all attempts took together; None in logs that do not tell."""
 
     @property
     def state(self) -> str:
@@ -84,7 +87,8 @@ class RunLog:
         Linear in the number of files; it is the log as it was when the first piece was taken.
         """
         failed = {printable(os.path.join(self.run_path, name)): why for name, why in self.failures.items()}
-        folders = as_records(self.files).folders()
+        records = as_records(self.files)
+        folders = records.folders()
         head = {
             "run_id": printable(self.run_id),
             "run_path": printable(self.run_path),
@@ -105,12 +109,14 @@ class RunLog:
             "instrument": self.instrument,
             "rule": self.rule,
             "failures": failed,
+            "uploaded_bytes": records.total_bytes,
+            "upload_seconds": self.upload_seconds,
         }
         yield json.dumps(head, indent=4)[:-2] + ",\n"
         yield from section("uploaded_files", etag_lines(folders, self.run_path))
-        yield ",\n" + json.dumps(ours, indent=4)[2:-2] + ",\n"
+        yield ",\n"
         yield from section("files", detail_lines(folders))
-        yield "\n}\n"
+        yield ",\n" + json.dumps(ours, indent=4)[2:] + "\n"
 
 
 def write_run_log(log: RunLog, path: str) -> None:
@@ -226,4 +232,5 @@ def _from_json(data: dict[str, Any], files: Records, run_path: str) -> RunLog:
         in_progress=data.get("state") == "in_progress",
         instrument=optional(data.get("instrument"), str),
         rule=optional(data.get("rule"), str),
+        upload_seconds=seconds(data.get("upload_seconds")),
     )

@@ -93,6 +93,11 @@ def optional(value: Any, kind: type[T]) -> T | None:
     return None if value is None else typed(value, kind)
 
 
+def seconds(value: Any) -> float | None:
+    """Return the value where it can be a duration, else None: that is no reason to distrust the rest."""
+    return float(value) if type(value) in (int, float) and 0 <= value < 1e12 else None
+
+
 def usable_path(path: Any) -> str:
     """Return the path of a run folder, normalised.
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
+import time
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -82,6 +84,7 @@ class RunState:
         self.uploads = recalled.uploads
         self.planned = recalled.planned
         self._path = remembered.path
+        self._began, self._seconds_before = time.monotonic(), recalled.log.upload_seconds or 0.0
         log = self.log
         log.run_path, log.bucket, log.remote_path = identity.run_path, identity.bucket, identity.remote_path
         log.completed = False
@@ -93,6 +96,8 @@ class RunState:
                 append_line(remembered.journal, {"t": "ask"})  # first: a start that is killed must not forget it
             for path in recalled.damaged_files:
                 _keep_aside(path)
+            for path in (self._path, remembered.journal):
+                _remove_unfinished(path)
             # first the log, which holds what the journal told, then the journal anew
             write_run_log(log, self._path)
             self._journal = JournalWriter(remembered.journal, self._carried())
@@ -163,17 +168,22 @@ class RunState:
         with _log_dir_trouble(self._journal.path):
             self._journal.sync()
 
+    def _note_seconds(self) -> None:
+        self.log.upload_seconds = round(self._seconds_before + time.monotonic() - self._began, 1)
+
     def snapshot(self, now: str) -> Generator[None, None, None]:
         """Replace the run log, in steps between which changes may be made; it is written as it was at the first.
 
         The journal goes on, reading both gives the same state.
         """
+        self._note_seconds()
         self.log.updated_at = now
         with _log_dir_trouble(self._path):
             yield from writing_run_log(self.log, self._path)
 
     def finish(self, expected: Iterable[str], failures: Mapping[str, str], now: str) -> None:
         """Note the end of the attempt and close; the journal goes where it has nothing to tell any more."""
+        self._note_seconds()
         self.log.finish(expected, failures, now)
         with _log_dir_trouble(self._path):
             self._journal.flush()
@@ -191,6 +201,18 @@ def _keep_aside(path: str) -> None:
         os.link(path, copy)
     except OSError:  # not every network file system can
         shutil.copyfile(path, copy)
+
+
+def _remove_unfinished(path: str) -> None:
+    """Remove what a process that was killed had written of a file that was to replace this one.
+
+    Nobody writes it now: the caller holds the lock of the run.
+    """
+    folder, name = os.path.split(path)
+    unfinished = re.compile(re.escape(name) + r"\.\d+\.tmp")
+    for found in os.listdir(folder):
+        if unfinished.fullmatch(found):
+            os.unlink(os.path.join(folder, found))
 
 
 class _log_dir_trouble:  # noqa: N801 - reads as a with-statement

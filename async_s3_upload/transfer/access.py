@@ -23,10 +23,12 @@ def choose_access(
     """
     bundle = environ.get("AWS_CA_BUNDLE")
     if bundle and not os.access(bundle, os.R_OK):
-        raise AwsAccessError(f"AWS_CA_BUNDLE names {bundle}, which cannot be read")
+        raise AwsAccessError(f"AWS_CA_BUNDLE names {bundle}, which cannot be read: correct or unset it")
     default_profile = environ.get("AWS_DEFAULT_PROFILE") or None
     key = environ.get("AWS_ACCESS_KEY") or None
     secret = environ.get("AWS_SECRET_KEY") or None
+    if key is not None and not (key + (secret or "")).isprintable():
+        raise AwsAccessError("AWS_ACCESS_KEY or AWS_SECRET_KEY holds a character that no key has: set them anew")
     region = region or environ.get("AWS_REGION") or None
     if profile:
         return AwsAccess(profile=profile, endpoint_url=endpoint_url, region=region)

@@ -67,12 +67,12 @@ class Coordinator:
         self._cores = cores
         self._give_up_s = give_up_s + patience_s(settings, cores)
         self._pool = WorkerPool(settings, waiting)
+        self.activity = self._pool.activity
         self._dealer = Dealer(settings.limits)
         self._stopping = asyncio.Event()
         self._deaths: Counter[int] = Counter()
-        self._idle_deaths = 0
+        self._idle_deaths = self._next_base = 0
         self._succeeded_at = 0.0
-        self._next_base = 0
         self._runner: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:

@@ -14,6 +14,7 @@ from collections.abc import Callable
 
 from async_s3_upload.text import printable
 from async_s3_upload.transfer import checksum, parts
+from async_s3_upload.transfer.activity import Counts
 from async_s3_upload.transfer.budget import ByteBudget
 from async_s3_upload.transfer.buffers import Buffers
 from async_s3_upload.transfer.checksum import Crc
@@ -102,6 +103,11 @@ class Engine:
     def starving(self) -> bool:
         """Whether nothing is queued: consumers end what they do, and then have nothing to do."""
         return not self._queue
+
+    @property
+    def counts(self) -> Counts:
+        """What it does at this moment."""
+        return Counts(self.requests.gate.in_flight, self.requests.retries)
 
     def give_back(self) -> Returned:
         """Forget about half of what is not begun, nor will be at once, and return it."""

@@ -48,6 +48,11 @@ class AdaptiveGate:
         self._places.give_back(1)
 
     @property
+    def in_flight(self) -> int:
+        """So many are let through at this moment."""
+        return self._places.used
+
+    @property
     def full(self) -> bool:
         """Whether as many are let through as may be at the very most."""
         return self._places.used >= self._most

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from async_s3_upload.errors import WorkersError
 from async_s3_upload.transfer import nursery
+from async_s3_upload.transfer.activity import Activity, Counts
 from async_s3_upload.transfer.bandwidth import Lender
 from async_s3_upload.transfer.hand import Hand
 from async_s3_upload.transfer.lending import LendingFromWorker, LendingToWorker
@@ -100,6 +101,7 @@ class WorkerPool:
         self._settings = settings
         self._nursery = waiting
         self._lender = Lender(settings.bandwidth, WorkerHandle.lend) if settings.bandwidth is not None else None
+        self.activity = Activity()
         self.workers: list[WorkerHandle] = []
         self.messages: asyncio.Queue[Message | None] = asyncio.Queue()
 
@@ -175,6 +177,8 @@ class WorkerPool:
             return False
         if isinstance(message, BandwidthWanted) and self._lender is not None:
             self._lender.asked(worker, message)  # at once, also while the coordinator only waits for the end
+        elif isinstance(message, Counts):
+            self.activity.told(worker, message)
         else:
             self.messages.put_nowait((worker, message))
         return True
@@ -182,6 +186,7 @@ class WorkerPool:
     def remove(self, worker: WorkerHandle) -> None:
         """Forget a worker whose pipe is closed."""
         self.workers.remove(worker)
+        self.activity.gone(worker)
         if worker.process.is_alive():
             worker.process.kill()
         worker.release()

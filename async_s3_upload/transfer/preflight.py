@@ -18,6 +18,7 @@ from async_s3_upload.transfer.store import (
 )
 
 CHECK_LIMIT_S = 15.0
+UNREACHABLE = "S3 cannot be reached, check network, proxy and endpoint"
 _POLICY = RetryPolicy(attempts=3, base_s=0.5, cap_s=2.0)
 _LIKELY: tuple[tuple[type[StoreError], str], ...] = (
     (NoSuchBucket, "check its name and the account"),
@@ -27,7 +28,7 @@ _LIKELY: tuple[tuple[type[StoreError], str], ...] = (
         "access is forbidden: the credentials are wrong, or lack the right s3:ListBucket on the bucket",
     ),
     (WrongRegion, "the bucket is in another region, set AWS_REGION to it"),
-    (Transient, "S3 cannot be reached, check network, proxy and endpoint"),
+    (Transient, UNREACHABLE),
 )
 
 

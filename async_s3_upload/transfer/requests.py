@@ -21,7 +21,7 @@ base limit, 10 minutes by default."""
 
 
 class Requests:
-    """Makes requests to one store; ``attempts`` counts them, retries included.
+    """Makes requests to one store; ``attempts`` counts them, retries included, and ``retries`` those alone.
 
     With a ``pacer`` those that carry bytes wait for its place before they begin.
     """
@@ -32,6 +32,7 @@ class Requests:
         self.store = store
         self.gate = AdaptiveGate(limits.concurrency)
         self.attempts = 0
+        self.retries = 0
         self.complete_limit_s = COMPLETE_TIMES * limits.request_base_s
         self._limits = limits
         self._pacer = pacer
@@ -64,6 +65,7 @@ class Requests:
             return result
 
         def note(number: int, error: Transient) -> None:
+            self.retries += 1
             # the first is everyday life of a network and would fill the log of a throttled run
             level = logging.DEBUG if number == 1 else logging.WARNING
             # as text: whoever keeps the record must not keep the error, whose traceback holds the body

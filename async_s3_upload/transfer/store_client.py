@@ -11,11 +11,13 @@ from urllib.parse import urlencode
 from aiobotocore.config import AioConfig
 from aiobotocore.credentials import AioCredentials
 from aiobotocore.session import AioSession
-from botocore.exceptions import NoCredentialsError
+from botocore.exceptions import InvalidRetryConfigurationError, NoCredentialsError
 from botocore.loaders import create_loader
 
 from async_s3_upload import __version__
+from async_s3_upload.text import printable
 from async_s3_upload.transfer.messages import AwsAccess, ObjectSettings
+from async_s3_upload.transfer.store import Rejected
 
 if TYPE_CHECKING:
     from types_aiobotocore_s3.client import S3Client
@@ -32,6 +34,7 @@ async def open_client(
     No CA bundle (None): the usual certificates.
 
     Raises:
+        Rejected: an address, a region or another setting makes no sense.
         Errors of botocore: no credentials, no such profile, nonsense in ~/.aws/config.
     """
     session = AioSession(profile=access.profile)
@@ -56,17 +59,22 @@ async def open_client(
         response_checksum_validation="when_required",
         disable_request_compression=True,
     )
-    client: S3Client = await stack.enter_async_context(
-        session.create_client(
-            "s3",
-            region_name=region,
-            endpoint_url=access.endpoint_url,
-            aws_access_key_id=access.access_key,
-            aws_secret_access_key=access.secret_key,
-            aws_session_token=access.session_token,
-            config=config,
+    client: S3Client
+    try:
+        client = await stack.enter_async_context(
+            session.create_client(
+                "s3",
+                region_name=region,
+                endpoint_url=access.endpoint_url,
+                aws_access_key_id=access.access_key,
+                aws_secret_access_key=access.secret_key,
+                aws_session_token=access.session_token,
+                config=config,
+            )
         )
-    )
+    except (ValueError, InvalidRetryConfigurationError) as error:
+        why = printable(str(error)).rstrip(".")
+        raise Rejected(f"the settings for AWS cannot be used: {why}; see AWS_... and ~/.aws/config") from None
     # as botocore's own clients choose it (session.py and args.py)
     ca_bundle: str | None = session.get_config_variable("ca_bundle") or os.environ.get("REQUESTS_CA_BUNDLE")
     return client, credentials, ca_bundle

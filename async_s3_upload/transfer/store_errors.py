@@ -119,7 +119,8 @@ def translated() -> Iterator[None]:
 
 
 def _text(error: BaseException) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
+    text = " ".join(str(error).split()).removeprefix("An HTTP Client raised an unhandled exception: ")
+    return text or type(error).__name__
 
 
 def _from_answer(error: aws.ClientError) -> StoreError:

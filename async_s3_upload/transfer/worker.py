@@ -14,6 +14,8 @@ import signal
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
+from async_s3_upload.errors import DEBUG_VARIABLE
+from async_s3_upload.transfer.activity import Counts
 from async_s3_upload.transfer.bandwidth import Pace
 from async_s3_upload.transfer.engine import Engine
 from async_s3_upload.transfer.lending import (
@@ -53,6 +55,8 @@ FLUSH_S = 0.05
 FLUSH_COUNT = 100
 STARVING_FLUSH_S = 0.002
 """The same while nothing more is queued: the coordinator has to hear early that there is room."""
+COUNTS_EVERY_S = 0.5
+"""So often it is told how many requests are in flight and were retried, where that changed."""
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
@@ -110,6 +114,7 @@ class Worker:
         self._stop: asyncio.Event
         self._grace_s = 0.0
         self._engine: Engine | None = None
+        self._counts = Counts()
 
     async def run(self) -> None:
         """Work until the pipe closes or Stop arrives."""
@@ -133,18 +138,29 @@ class Worker:
         self._send(Ready())
         engine = asyncio.create_task(working.run())
         stop = asyncio.create_task(self._stop.wait())
+        counting = asyncio.create_task(self._tell_counts(working))
         try:
             await asyncio.wait([stop, engine], return_when=asyncio.FIRST_COMPLETED)
             working.drop_queued()
             await asyncio.wait([engine], timeout=self._grace_s)
         finally:
             loop.remove_reader(self._pipe.fileno())
-            for task in (stop, engine, *self._cutting):
+            for task in (stop, engine, counting, *self._cutting):
                 task.cancel()
-            _, ended, *_ = await asyncio.gather(stop, engine, *self._cutting, return_exceptions=True)
+            _, ended, *_ = await asyncio.gather(stop, engine, counting, *self._cutting, return_exceptions=True)
             if isinstance(ended, Exception):  # a bug: what is in hand goes to another worker, but the reason is told
-                log.error("the engine of a worker process ended", exc_info=ended)
+                debug = os.environ.get(DEBUG_VARIABLE)
+                log.error("a worker process ended by %r, see --debug", ended, exc_info=ended if debug else None)
             self._flush()
+            if working.counts != self._counts:
+                self._send(working.counts)
+
+    async def _tell_counts(self, engine: Engine) -> None:
+        while True:
+            await asyncio.sleep(COUNTS_EVERY_S)
+            if (counts := engine.counts) != self._counts:
+                self._counts = counts
+                self._send(counts)
 
     def _receive(self) -> None:
         try:
@@ -208,7 +224,7 @@ class Worker:
             events, self._events = self._events, []
             self._send(Events(rows_of(events)))
 
-    def _send(self, message: FromWorker | LendingFromWorker | BandwidthWanted) -> None:
+    def _send(self, message: FromWorker | LendingFromWorker | BandwidthWanted | Counts) -> None:
         try:
             self._pipe.send(message)
         except OSError:  # the coordinator is gone

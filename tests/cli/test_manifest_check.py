@@ -101,7 +101,7 @@ async def test_other_bytes_under_the_same_etag_are_found_by_deep_alone(store: Me
     assert (await checked(store, manifest)).different == []
     (found,) = (await checked(store, manifest, deep=True)).different
     assert found.key == f"{P}/a"
-    assert "CRC64NVME" in found.detail
+    assert found.detail == f"its bytes differ: CRC64NVME {crc(b'aaa')} in S3, {crc(b'AAA')} in the manifest"
 
 
 async def test_the_same_bytes_under_another_etag_are_right_for_deep(store: MemoryStore) -> None:
@@ -115,6 +115,7 @@ async def test_what_s3_keeps_no_checksum_of_is_not_proved(store: MemoryStore) ->
     manifest = await filled(store, kept=False)
     row = await checked(store, manifest, deep=True)
     assert [found.key for found in row.unproved] == sorted(FILES)
+    assert row.unproved[0].detail == "S3 keeps no CRC64NVME of it; size and ETag are as in the manifest"
     assert row.different == row.missing == []
 
 

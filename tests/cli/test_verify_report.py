@@ -74,3 +74,8 @@ def test_people_get_a_line_a_run_and_lists_with_an_end() -> None:
         "  ... and 2 more missing",
         "  extra: runs/run/x: no file explains it; it is left alone",
     ]
+
+
+def test_what_is_not_known_of_a_run_is_said() -> None:
+    made = VerifiedRun("run", "", "", "", "deep", unproved=[MISSING])
+    assert next(made.lines()).startswith("run: verified: 1 cannot be proved (no known bucket, deep")

@@ -930,6 +930,16 @@ async def test_the_reason_of_a_refused_bucket_comes_from_its_listing(
             await store.check_bucket(bucket)
 
 
+async def test_a_bucket_that_is_refused_but_listed_is_told_as_that(
+    real_store: RealStore, moto_server: S3Server, proxy_for: ProxyFor, bucket_name: Callable[..., str]
+) -> None:
+    bucket = await asyncio.to_thread(moto_server.make_bucket, bucket_name())
+    _, server = proxy_for(moto_server, Rule(on("HeadBucket"), Answer(403)))
+    async with real_store(access_to(server), connections=2) as store:
+        with pytest.raises(AccessDenied, match="S3 answered 403 to HeadBucket, although it lists the bucket"):
+            await store.check_bucket(bucket)
+
+
 async def test_the_library_below_does_not_wait_for_a_100_continue(
     real_store: RealStore, moto_server: S3Server, proxy_for: ProxyFor, bucket_name: Callable[..., str]
 ) -> None:

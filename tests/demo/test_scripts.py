@@ -172,7 +172,7 @@ def test_what_cannot_be_made_is_refused() -> None:
     with pytest.raises(ValueError, match="at least 4 cycles"):
         script("miseq", cycles=3)
     for layout in set(LAYOUTS) - set(CAN_FAIL):
-        with pytest.raises(ValueError, match="only stall"):
+        with pytest.raises(ValueError, match="does not write how a run ended: it cannot fail, only stall"):
             script(layout, ending="failed")
 
 

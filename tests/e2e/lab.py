@@ -6,6 +6,7 @@ import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from tests.support.s3server import S3Server
 from tests.support.slack import SlackListener
 
 RUN_FILES = 16
+MARKERS = ["RTAComplete.txt", "CopyComplete.txt"]
+"""Those of them that wait until all the rest is in S3, in the order in which they are sent."""
 HOUR = 3600
 
 Env = Mapping[str, str | None]
@@ -134,9 +137,21 @@ class Lab:
         options = self._upload_options(local_path, bucket)
         return run_command("upload", *options, *args, env=self._env(env), cwd=cwd, timeout=timeout)
 
-    def start_upload(self, local_path: Path, bucket: str, *args: str) -> RunningCommand:
-        """Start ``upload``; to be used in `with`."""
-        return start_command("upload", *self._upload_options(local_path, bucket), *args, env=self._env(None))
+    def start_upload(
+        self, local_path: Path, bucket: str, *args: str, env: Env | None = None, terminal: int | None = None
+    ) -> RunningCommand:
+        """Start ``upload``, with a terminal for stderr perhaps; to be used in `with`."""
+        options = self._upload_options(local_path, bucket)
+        return start_command("upload", *options, *args, env=self._env(env), terminal=terminal)
+
+    def age_alerts(self, hours: float) -> None:
+        """Let all alerts have been told so many hours earlier."""
+        path = self.log_dir / "told.json"
+        document = read_json(path)
+        for alert in document["alerts"]:
+            for name in ("first_told", "last_told"):
+                alert[name] = (datetime.fromisoformat(alert[name]) - timedelta(hours=hours)).isoformat()
+        path.write_text(json.dumps(document))
 
     def run_log(self, run: Path) -> dict[str, Any]:
         """Return the run log under the run's plain name."""
@@ -245,6 +260,12 @@ def success(*runs: Path) -> str:
 def failure(*runs: Path) -> str:
     """Return the Slack text for runs of which files failed."""
     return _told(f":x:  *S3 Upload*: Failed uploading {_count(runs)}", runs)
+
+
+def recovered(*what: str) -> str:
+    """Return the Slack text for troubles that are over."""
+    head = ":white_check_mark:  *S3 Upload*: Recovered: "
+    return head + what[0] if len(what) == 1 else "\n\t\t• ".join((f"{head}{len(what)} troubles are over", *what))
 
 
 def _count(runs: Sequence[Path]) -> str:

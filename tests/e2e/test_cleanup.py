@@ -80,6 +80,7 @@ def test_the_list_changes_nothing_and_apply_aborts_what_is_listed(lab: Lab) -> N
     assert listed.exit_code == as_text.exit_code == applied.exit_code == 0, listed.stderr
     assert actions(listed) == dict.fromkeys(stale, ("would_abort", "stale"))
     assert f"would be aborted: {bucket}:{stale[0]}, 0.0 days old, id " in as_text.stdout
+    assert "nothing will go on with it" in as_text.stdout
     assert "2 multipart uploads in progress: 2 would be aborted with --apply" in as_text.stdout
     assert len(left) == 4
     assert actions(applied) == dict.fromkeys(stale, ("aborted", "stale"))
@@ -91,8 +92,10 @@ def test_young_uploads_are_kept(lab: Lab) -> None:
     begun(lab, bucket, "runs/run_1/big.bin")
 
     done = cleanup(lab, "--bucket", bucket, "--remote-path", "runs", "--apply", "--json")
+    told = cleanup(lab, "--bucket", bucket, "--remote-path", "runs")
 
     assert actions(done) == {"runs/run_1/big.bin": ("kept", "young")}
+    assert "it is younger than the limit" in told.stdout
     assert in_progress(lab, bucket) == ["runs/run_1/big.bin"]
 
 
@@ -102,10 +105,12 @@ def test_an_upload_that_a_journal_goes_on_with_is_kept_and_gone_on_with(lab: Lab
     other = f"{run.name}/other.bin"
     begun(lab, bucket, other)
 
+    told = cleanup(lab, "--bucket", bucket, "--remote-path", "/", *NOW)
     done = cleanup(lab, "--bucket", bucket, "--remote-path", "/", *NOW, "--apply", "--json")
     proxy = lab.behind()
     resumed = lab.upload(run, bucket)
 
+    assert "a journal knows it, the next start of its run goes on" in told.stdout
     assert actions(done) == {key: ("kept", "journal"), other: ("aborted", "stale")}
     assert resumed.exit_code == 0, resumed.stderr
     assert "CreateMultipartUpload" not in {seen.operation for seen in proxy.seen}
@@ -138,8 +143,10 @@ def test_a_journal_that_nobody_can_read_protects_its_whole_run(lab: Lab) -> None
     ids = begun(lab, bucket, "runs/run_1/big.bin", "runs/run_10/big.bin")
     journal = write_journal(lab, "run_1.0123abcd", opened("runs/run_1/big.bin", ids[0]), damaged=True)
 
+    told = cleanup(lab, "--bucket", bucket, "--remote-path", "runs", *NOW)
     done = cleanup(lab, "--bucket", bucket, "--remote-path", "runs", *NOW, "--apply", "--json")
 
+    assert "the journal of its run cannot be read" in told.stdout
     assert actions(done) == {
         "runs/run_1/big.bin": ("kept", "unreadable_journal"),
         "runs/run_10/big.bin": ("aborted", "stale"),
@@ -156,8 +163,10 @@ def test_at_the_root_of_a_bucket_only_remembered_runs_are_ours(lab: Lab) -> None
     ours, foreign = f"{run.name}/big.bin", f"{run.name}_of_others/big.bin"
     begun(lab, bucket, ours, foreign, "at_the_root.bin")
 
+    told = run_command("cleanup", "--config", str(config), *NOW, env=lab.reached.environment())
     done = run_command("cleanup", "--config", str(config), *NOW, "--apply", "--json", env=lab.reached.environment())
 
+    assert told.stdout.count("no run log tells that it is ours") == 2
     assert actions(done) == {
         ours: ("aborted", "stale"),
         foreign: ("kept", "not_ours"),
@@ -207,6 +216,18 @@ def test_trouble_with_stale_uploads_does_not_change_what_monitor_returns(lab: La
     assert f"WARNING bucket {bucket}: multipart uploads cannot be listed" in lab.log_text
 
 
+def test_a_server_that_does_not_answer_cleanup_does_not_change_what_monitor_returns(lab: Lab) -> None:
+    bucket = lab.bucket()
+    lab.make_run()
+    config = lab.write_config(lab.section(bucket), abort_stale_uploads_days=1e-9)
+    lab.behind(Rule(on("ListMultipartUploads"), Answer(400, "ExpiredToken")))
+
+    done = lab.monitor(config)
+
+    assert done.exit_code == 0, done.stderr
+    assert "multipart uploads cannot be listed" in lab.log_text
+
+
 def test_without_the_key_uploads_are_left_alone(lab: Lab) -> None:
     bucket = lab.bucket()
     run = lab.make_run()
@@ -220,7 +241,7 @@ def test_without_the_key_uploads_are_left_alone(lab: Lab) -> None:
 @pytest.mark.parametrize(
     ("args", "complaint"),
     [
-        ([], "name where to look"),
+        ([], "name where to look: either --config, or --bucket with --remote-path"),
         (["--bucket", "b"], "--bucket and --remote-path go together"),
         (["--config", "/x", "--bucket", "b", "--remote-path", "r"], "name where to look"),
         (["--config", "/no/such/file"], "cannot be read"),

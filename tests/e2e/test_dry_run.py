@@ -63,6 +63,7 @@ def test_a_line_for_each_run_is_on_stdout(moto_lab: Lab) -> None:
         (line,) = lines[name]
         assert line.startswith(f"{runs[name]} would be uploaded to {bucket}:some/where/{runs[name].name}")
         assert name in line
+    assert done.stdout.splitlines()[-1] == "1 other sub-folder without a run"
     words = {
         "uploaded": "uploaded",
         "too_old": "too old",

@@ -4,11 +4,21 @@ import pytest
 
 from tests.support.proxy import Answer, Rule, on
 
-from .lab import RUN_FILES, Lab, failure, files_below, keys_put, make_old, operations, success, tree
+from .lab import (
+    MARKERS,
+    RUN_FILES,
+    Lab,
+    failure,
+    files_below,
+    keys_put,
+    make_old,
+    operations,
+    recovered,
+    success,
+    tree,
+)
 
 REFUSED = "RunParameters.xml"
-MARKERS = ["RTAComplete.txt", "CopyComplete.txt"]
-"""What waits while anything else of the run is not in S3, in the order in which it is sent."""
 HELD_BACK = f"({REFUSED}|{'|'.join(MARKERS)})$"
 
 
@@ -50,7 +60,7 @@ def test_one_refused_file_fails_its_run_and_the_next_start_sends_it_alone(lab: L
     log = lab.run_log(run)
     assert (log["completed"], log["total_uploaded_files"], log["failed_upload_files"]) == (True, RUN_FILES, [])
     assert set(log["uploaded_files"]) == {str(run / name) for name in files_below(run)}
-    assert lab.slack.texts("alert") == [failure(run)]
+    assert lab.slack.texts("alert") == [failure(run), recovered(f"{run.name} is uploaded")]
     assert lab.slack.texts("log") == [success(other), success(run)]
 
 
@@ -133,6 +143,7 @@ def test_access_denied_for_everything_is_fatal(moto_lab: Lab, way: str) -> None:
     assert bucket in done.stderr
     assert "s3:PutObject" in done.stderr
     assert "failed: " not in done.stderr  # one message, not one for each file
-    texts = moto_lab.slack.texts("alert")
-    assert any(text.startswith(":warning:  *S3 Upload*: ") and bucket in text for text in texts)
+    (text,) = moto_lab.slack.texts("alert")  # that the run failed has the same cause
+    assert text.startswith(":warning:  *S3 Upload*: ")
+    assert bucket in text
     assert not moto_lab.run_log(run)["completed"]

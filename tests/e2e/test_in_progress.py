@@ -10,9 +10,8 @@ import pytest
 from tests.support.command import run_command
 from tests.support.proxy import Answer, Delay, FaultProxy, Rule, on
 
-from .lab import HOUR, RUN_FILES, Env, Lab, files_below, keys_put, operations, run_id, success, write_files
+from .lab import HOUR, MARKERS, RUN_FILES, Env, Lab, files_below, keys_put, operations, run_id, success, write_files
 
-MARKERS = ["RTAComplete.txt", "CopyComplete.txt"]
 EVER_CHANGING = {"RunParameters.xml", "SampleSheet.csv"}
 NO_ENV: Env = {}
 
@@ -57,6 +56,7 @@ def test_what_is_still_goes_up_during_the_run_and_the_rest_when_it_is_complete(l
         | EVER_CHANGING
         | {"Data/fresh.cbcl"}
     )
+    assert "B of the run while it is written; " in first.json["runs"][0]["detail"]
     early = set(files_below(run)) - waiting
     assert set(names_put(proxy, run)) == early
     assert "ListObjectsV2" not in operations(proxy)  # nothing is proved yet

@@ -21,7 +21,7 @@ def test_a_second_monitor_says_that_another_runs_and_a_third_goes_on_where_the_f
         second = lab.monitor(config, "--json")
 
         assert second.exit_code == 0, second.stderr
-        assert "another upload runs" in second.stderr
+        assert f"another upload runs already with log_dir {lab.log_dir}: nothing to do for this one" in second.stderr
         assert second.json["runs"] == []
         assert operations(behind_second) == []
         first.signal(signal.SIGTERM)

@@ -22,7 +22,8 @@ def test_a_log_folder_that_cannot_be_made_is_one_clear_error_before_anything_sta
 
     assert done.exit_code == done.json["exit_code"] == 1
     (line,) = done.stderr.splitlines()
-    assert log_dir in line
+    assert f"log folder {log_dir} cannot be written: Not a directory; give this user the right to write there" in line
+    assert line.endswith("or name another folder (log_dir in the config, --log-dir for upload)")
     assert "Traceback" not in done.stderr
     assert operations(proxy) == []
     assert moto_lab.server.objects(bucket) == {}

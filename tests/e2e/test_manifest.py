@@ -240,6 +240,7 @@ def test_a_manifest_that_cannot_be_read_is_one_sentence(lab: Lab, content: bytes
     (problem,) = done.json["problems"]
     assert why in problem
     assert f"s3://{bucket}/RUN/m.tsv" in problem
+    assert content is None or " is no manifest, or a damaged one: " in problem
     assert done.json["runs"] == []
 
 
@@ -253,8 +254,18 @@ def test_what_keeps_a_manifest_from_coming_is_said(lab: Lab, sent: tuple[Path, s
     done = verify(lab, manifest, "--json")
     assert done.exit_code == 1
     assert "may not be read, or is not there: S3 answered 403" in done.json["problems"][0]
+    assert done.json["problems"][0].endswith(
+        "the rights s3:GetObject and, to tell the one from the other, s3:ListBucket are needed"
+    )
     lab.behind(Rule(on("GetObject"), CutAnswer(), times=1))
     assert verified(lab, manifest)["state"] == "verified"
+
+
+def test_files_without_a_checksum_in_the_manifest_are_compared_by_etag(lab: Lab) -> None:
+    bucket = lab.bucket()
+    assert send_manifest(lab, bucket, RunLog("RUN", "/r", files={"a": FileRecord("0" * 32)}), prefix="RUN") is None
+    row = verified(lab, f"s3://{bucket}/RUN/RUN.manifest.json", "--deep")
+    assert "1 file without a CRC64NVME in the manifest: ETags compared" in row["detail"]
 
 
 def test_a_bucket_that_cannot_be_asked_to_the_end_is_no_verdict(lab: Lab, sent: tuple[Path, str]) -> None:
@@ -271,7 +282,7 @@ def test_a_bucket_that_cannot_be_asked_to_the_end_is_no_verdict(lab: Lab, sent: 
         (["s3://b/k", "--run", "R", "--repair"], "--manifest does not go with --run, --repair"),
         (["s3://b/k", "--config", "c.json"], "does not go with --config"),
         (["s3://b/k", "--exclude", "x"], "does not go with --exclude"),
-        (["s3://bucket/"], "names no object"),
+        (["s3://bucket/"], "names no object; give s3://BUCKET/PATH/RUN.manifest.json"),
         (["s3://a b/k"], "--manifest: the bucket"),
         (["https://bucket/k"], "must be s3://BUCKET/KEY or a local file"),
         ([""], "must not be empty"),
@@ -294,4 +305,11 @@ def test_a_local_manifest_is_looked_at_before_any_server(lab: Lab, tmp_path: Pat
     done = verify(lab, str(tmp_path / "t.tsv"))
     assert done.exit_code == 2
     assert "t.tsv does not name its bucket: give --bucket" in done.stderr
+    (tmp_path / "m.json").write_text(
+        '{\n"format": "async-s3-upload manifest",\n"version": 1,\n"run_id": "R",\n"bucket": "a/b",\n'
+        '"prefix": "R",\n"markers": [],\n"files": 0,\n"entries": [\n]\n}\n'
+    )
+    done = verify(lab, str(tmp_path / "m.json"))
+    assert done.exit_code == 1
+    assert "m.json is no manifest, or a damaged one: bucket give the name of the bucket alone" in done.stderr
     assert proxy.seen == []

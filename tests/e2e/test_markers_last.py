@@ -5,9 +5,8 @@ import pytest
 from tests.support.command import Completed, run_command
 from tests.support.proxy import Answer, Delay, FaultProxy, Rule, on
 
-from .lab import RUN_FILES, Lab, files_below, keys_put, operations
+from .lab import MARKERS, RUN_FILES, Lab, files_below, keys_put, operations
 
-MARKERS = ["RTAComplete.txt", "CopyComplete.txt"]
 DESCRIBE = {"RunInfo.xml", "RunParameters.xml", "SampleSheet.csv"}
 
 

@@ -17,7 +17,10 @@ FILES = 20_000
 SMALL_LIMIT_BYTES = 260_000_000
 BIG_LIMIT_BYTES = 260_000_000
 
-pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="memory is read from /proc")
+pytestmark = [
+    pytest.mark.skipif(not sys.platform.startswith("linux"), reason="memory is read from /proc"),
+    pytest.mark.alone,
+]
 
 
 def upload(folder: Path, shape: RunShape, *, tls: bool) -> Usage:

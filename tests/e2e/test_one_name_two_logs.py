@@ -48,6 +48,17 @@ def test_one_folder_to_two_destinations_has_two_logs(lab: Lab) -> None:
     assert sorted(operations(proxy)) == ["HeadBucket", "HeadBucket"]
 
 
+def test_two_folders_to_one_place_are_told_of(moto_lab: Lab) -> None:
+    bucket, one, two = moto_lab.bucket(), moto_lab.make_run(1), moto_lab.make_run(1, sequencer="sequencer_2")
+    assert moto_lab.upload(one, bucket).exit_code == 0
+
+    done = moto_lab.upload(two, bucket)
+
+    assert done.exit_code == 0, done.stderr
+    told = f"{two} goes to the same place in the bucket as {one}: files of the same name replace each other"
+    assert told in done.stderr
+
+
 def test_a_run_that_two_sections_send_to_one_place_goes_up_once(moto_lab: Lab) -> None:
     run, bucket = moto_lab.make_run(), moto_lab.bucket()
     proxy = moto_lab.behind()

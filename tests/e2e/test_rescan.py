@@ -4,8 +4,6 @@ import json
 
 from .lab import Lab, files_below, keys_put, operations, read_json, success, tree
 
-MARKERS = ["RTAComplete.txt", "CopyComplete.txt"]
-
 
 def test_late_files_of_a_completed_run_go_up_without_its_marker(lab: Lab) -> None:
     bucket, run = lab.bucket(), lab.make_run()

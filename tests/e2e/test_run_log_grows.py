@@ -28,6 +28,7 @@ def test_readers_see_a_whole_log_that_grows_every_few_seconds(moto_lab: Lab) -> 
                     seen.append((time.monotonic(), log["total_uploaded_files"]))
                 if log["completed"]:
                     break
+            time.sleep(0.005)  # leaves the processor to the command
         done = command.wait()
 
     assert done.exit_code == 0, done.stderr

@@ -97,6 +97,21 @@ def test_runs_that_were_not_begun_are_left_for_the_next_start(moto_lab: Lab) -> 
     assert len(moto_lab.server.objects(bucket)) == 2 * RUN_FILES
 
 
+def test_a_second_signal_stops_at_once(moto_lab: Lab) -> None:
+    bucket, run = moto_lab.bucket(), moto_lab.make_run()
+    proxy = moto_lab.behind(Rule(puts, Stall()))
+
+    with moto_lab.start_upload(run, bucket) as command:
+        proxy.wait_for(puts)
+        command.signal(signal.SIGTERM)
+        command.signal(signal.SIGINT)
+        stopped = command.wait(STOP_SECONDS)
+
+    assert stopped.exit_code in (130, 143)
+    assert "stopped at once" in stopped.stderr
+    assert "Traceback" not in stopped.stderr
+
+
 def test_a_signal_before_anything_is_sent_stops_too(moto_lab: Lab) -> None:
     bucket, run = moto_lab.bucket(), moto_lab.make_run()
     proxy = moto_lab.behind(Rule(on("HeadBucket"), Stall()))

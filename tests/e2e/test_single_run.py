@@ -44,6 +44,7 @@ def test_a_complete_run_goes_up_and_its_log_has_the_old_fields(lab: Lab) -> None
         "files": RUN_FILES,
         "bytes": sum(map(len, files_below(run).values())),
         "uploaded_files": RUN_FILES,
+        "uploaded_bytes": sum(map(len, files_below(run).values())),
         "failed_files": [],
     }
     assert done.json["exit_code"] == 0

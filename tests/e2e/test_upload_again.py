@@ -2,7 +2,7 @@
 
 import os
 
-from tests.support.proxy import Delay, Rule
+from tests.support.proxy import Hold, Rule
 
 from .lab import RUN_FILES, Lab, keys_put, operations, puts
 
@@ -45,13 +45,15 @@ def test_nothing_is_sent_where_nothing_changed(moto_lab: Lab) -> None:
 def test_a_file_that_changes_while_it_is_sent_is_sent_again_at_the_end(moto_lab: Lab) -> None:
     bucket, run = moto_lab.bucket(), moto_lab.make_run(files={"growing": b"1"})
     key = f"{run.name}/growing"
-    proxy = moto_lab.behind(Rule(lambda request: request.key == key, Delay(1.0), times=1))
+    held = Hold()
+    proxy = moto_lab.behind(Rule(lambda request: request.key == key, held, times=1))
 
     with moto_lab.start_upload(run, bucket) as command:
         proxy.wait_for(lambda seen: seen.key == key)
         with open(run / "growing", "ab") as file:
             file.write(b"2")
             os.fsync(file.fileno())
+        held.release()
         done = command.wait()
 
     assert done.exit_code == 0, done.stderr
@@ -68,12 +70,14 @@ def test_a_file_that_changes_while_it_is_sent_is_sent_again_at_the_end(moto_lab:
 
 def test_two_uploads_of_one_folder_at_the_same_time_do_not_meet(moto_lab: Lab) -> None:
     bucket, run = moto_lab.bucket(), moto_lab.make_run()
-    proxy = moto_lab.behind(Rule(puts, Delay(2.5), times=1))
+    held = Hold()
+    proxy = moto_lab.behind(Rule(puts, held, times=1))
 
     with moto_lab.start_upload(run, bucket, "--json") as first:
         proxy.wait_for(puts)
         second_proxy = moto_lab.behind()
         second = moto_lab.upload(run, bucket, "--json")
+        held.release()
         done = first.wait()
 
     assert done.exit_code == 0, done.stderr

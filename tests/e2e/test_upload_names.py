@@ -2,7 +2,7 @@
 
 import os
 
-from .lab import RUN_FILES, Lab, read_json, run_id, write_files
+from .lab import MARKERS, RUN_FILES, Lab, keys_put, read_json, run_id, write_files
 
 ODD_NAMES = [
     "with space +plus &and ?question =is #hash %percent",
@@ -70,15 +70,15 @@ def test_a_name_that_is_not_utf_8_fails_alone_and_is_written_with_escapes(moto_l
     assert "UTF-8" in failed["error"]
     assert any(escaped in line and "UTF-8" in line for line in done.stderr.splitlines())
     assert "Traceback" not in done.stderr
-    moto_lab.assert_in_bucket(run, bucket, run.name, without="not utf-8")
+    moto_lab.assert_in_bucket(run, bucket, run.name, without=f"not utf-8|{'|'.join(MARKERS)}")
     log = moto_lab.run_log(run)
     assert log["failed_upload_files"] == [escaped]
-    assert (log["total_local_files"], log["total_uploaded_files"]) == (RUN_FILES + 1, RUN_FILES)
+    assert (log["total_local_files"], log["total_uploaded_files"]) == (RUN_FILES + 1, RUN_FILES - len(MARKERS))
 
     (run / NOT_UTF8).rename(run / "renamed.bcl")
     proxy = moto_lab.behind()
     assert moto_lab.upload(run, bucket).exit_code == 0
-    assert [seen.key for seen in proxy.seen if seen.key] == [f"{run.name}/renamed.bcl"]
+    assert keys_put(proxy) == [f"{run.name}/{name}" for name in ("renamed.bcl", *MARKERS)]
 
 
 def test_a_run_folder_whose_own_name_is_not_utf_8_does_not_stop_the_others(moto_lab: Lab) -> None:
@@ -89,10 +89,10 @@ def test_a_run_folder_whose_own_name_is_not_utf_8_does_not_stop_the_others(moto_
 
     assert done.exit_code == 3, done.stderr
     states = {row["run_id"]: (row["state"], len(row["failed_files"])) for row in done.json["runs"]}
-    assert states == {good.name: ("uploaded", 0), "run_\\xff": ("partial", RUN_FILES)}
+    assert states == {good.name: ("uploaded", 0), "run_\\xff": ("partial", RUN_FILES - len(MARKERS))}
     moto_lab.assert_in_bucket(good, bucket, good.name)
     log = read_json(moto_lab.log_dir / "uploads" / "run_\\xff.upload.log.json")
-    assert log["total_failed_upload"] == RUN_FILES
+    assert log["total_failed_upload"] == RUN_FILES - len(MARKERS)  # which were not tried
 
 
 def test_a_key_that_is_too_long_fails_alone(moto_lab: Lab) -> None:
@@ -105,5 +105,5 @@ def test_a_key_that_is_too_long_fails_alone(moto_lab: Lab) -> None:
     assert done.exit_code == 3
     (failed,) = done.json["runs"][0]["failed_files"]
     assert "1024" in failed["error"].replace(",", "")
-    moto_lab.assert_in_bucket(run, bucket, run.name, without="/dddd")
+    moto_lab.assert_in_bucket(run, bucket, run.name, without=f"/dddd|{'|'.join(MARKERS)}")
     assert moto_lab.run_log(run)["run_id"] == run_id(1)

@@ -68,8 +68,13 @@ def test_a_folder_that_is_no_complete_run_goes_up_with_skip_check_only(moto_lab:
     refused = moto_lab.upload(run, bucket, "--json")
 
     assert refused.exit_code == refused.json["exit_code"] == 2
+    assert f"{run} is not a complete sequencing run: " in refused.stderr
+    assert "; check the path, or give --skip-check to upload the folder as it is" in refused.stderr
     assert lacking[0] in refused.stderr
-    assert "--skip-check" in refused.stderr
+    if lacking == ["RunInfo.xml"]:
+        assert (
+            "it has no RunInfo.xml, nor does its name or another file say which instrument wrote it" in refused.stderr
+        )
     assert [row["reason"] for row in refused.json["runs"]] == ["not_complete"]
     assert proxy.seen == []
 
@@ -94,11 +99,19 @@ def test_excludes_are_repeatable_and_hold_on_the_full_path(moto_lab: Lab) -> Non
 @pytest.mark.parametrize(
     ("options", "named"),
     [
-        (["--exclude", "(open"], "(open"),
-        (["--bucket", "s3://my-bucket"], "--bucket"),
-        (["--local-path", "/not/there"], "/not/there"),
-        (["--cores", "0"], "--cores"),
-        (["--no-such-option"], "--no-such-option"),
+        (["--exclude", "(open"], '--exclude: "(open" is not a valid regular expression: '),
+        (["--bucket", "s3://my-bucket"], "--bucket: give the name of the bucket alone"),
+        (["--local-path", "/not/there"], "--local-path: /not/there does not exist"),
+        (["--local-path", "/dev/null"], "--local-path: /dev/null is no folder"),
+        (["--local-path", "/"], "--local-path: the root folder has no name that could be the run's"),
+        (["--endpoint-url", "s3.lab"], '--endpoint-url: must be an address such as http://s3.lab:9000, not "s3.lab"'),
+        (["--endpoint-url", "http://[::1"], "--endpoint-url: must be an address such as"),
+        (["--endpoint-url", "http://s3:99999"], "--endpoint-url: must be an address such as"),
+        (["--part-size", "3"], "--part-size: must be 5 to 64 (MiB), not 3"),
+        (["--log-dir", ""], "--log-dir: must not be empty"),
+        (["--max-bandwidth", "fast"], '--max-bandwidth: must be a rate such as "400MB/s" or "1Gbit/s"'),
+        (["--cores", "0"], "Invalid value for '--cores'"),
+        (["--no-such-option"], "No such option: --no-such-option"),
     ],
 )
 def test_what_cannot_be_meant_is_a_usage_error(moto_lab: Lab, options: list[str], named: str) -> None:
@@ -112,6 +125,27 @@ def test_what_cannot_be_meant_is_a_usage_error(moto_lab: Lab, options: list[str]
     assert done.stdout == ""
     assert proxy.seen == []
     assert not moto_lab.log_dir.exists()
+
+
+def test_a_folder_without_files_is_told_of(moto_lab: Lab) -> None:
+    bucket, empty = moto_lab.bucket(), moto_lab.sequencer("empty")
+
+    done = moto_lab.upload(empty, bucket, "--skip-check")
+
+    assert done.exit_code == 0, done.stderr
+    assert f"{empty} holds no files to upload" in done.stderr
+
+
+def test_a_dry_run_names_a_torn_run_log(moto_lab: Lab) -> None:
+    bucket, run = moto_lab.bucket(), moto_lab.make_run()
+    moto_lab.write_old_log(run, ["RunInfo.xml"])
+    moto_lab.run_log_path(run).write_text("{")
+
+    done = moto_lab.upload(run, bucket, "--dry-run")
+
+    assert done.exit_code == 0, done.stderr
+    assert f"run log {moto_lab.run_log_path(run)} is torn or no run log: " in done.stderr
+    assert "nothing of it is recorded" not in done.stdout
 
 
 def test_the_state_lies_in_the_users_own_folder_by_default(moto_lab: Lab) -> None:
@@ -137,5 +171,16 @@ def test_help_tells_every_option_and_exit_code() -> None:
     options = "local-path bucket remote-path skip-check cores concurrency threads exclude dry-run log-dir endpoint-url"
     for option in [*options.split(), "profile", "region", "json"]:
         assert f"--{option}" in done.stdout
+    assert "Print one JSON document on stdout; everything else goes to stderr." in done.stdout
+    for line in (
+        "0    done, or nothing to do",
+        "1    fatal: AWS access, a bucket, the log folder, or a manifest that cannot be read",
+        "2    usage or config error, or not a complete run",
+        "3    some files or runs failed; they are tried again next time",
+        "4    verify found objects that are missing or different",
+        "130  stopped by SIGINT, state kept",
+        "143  stopped by SIGTERM, state kept",
+    ):
+        assert line in done.stdout
     for code in ("0", "1", "2", "3", "130", "143"):
         assert any(line.split()[:1] == [code] for line in done.stdout.splitlines())

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import random
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -212,7 +213,58 @@ def test_files_deleted_after_their_upload_are_no_difference(lab: Lab) -> None:
 
     assert quick["state"] == deep["state"] == "verified"
     assert quick["unproved"] == []
-    assert keys(deep["unproved"]) == [f"{run.name}/{SMALL}"]
+    (gone,) = deep["unproved"]
+    assert gone["key"] == f"{run.name}/{SMALL}"
+    assert gone["detail"] == "the local file is not there any more; what S3 holds is as it was sent"
+
+
+def test_nothing_is_sent_where_there_is_no_folder_to_send(lab: Lab) -> None:
+    run, bucket = uploaded(lab, {SMALL: bytes_of(1000)})
+    lab.server.client().delete_object(Bucket=bucket, Key=f"{run.name}/{SMALL}")
+    shutil.rmtree(run)
+
+    row = verify_run(lab, run, "--repair")
+
+    assert row["state"] == "different"
+    assert row["detail"] == (
+        "the run folder is not there any more: S3 is compared with the run log alone; "
+        "nothing can be sent without the run folder"
+    )
+
+
+def test_a_run_of_which_nothing_can_be_told_is_said_so(lab: Lab) -> None:
+    run, _ = uploaded(lab, {})
+    lab.run_log_path(run).write_bytes(b"{")
+
+    done = verify(lab, "--run", run.name, "--log-dir", str(lab.log_dir))
+
+    assert done.exit_code == 3
+    assert f"{run.name}: failed (no known bucket, quick" in done.stdout
+    assert "is torn or no run log" in done.stdout
+
+
+def test_what_could_not_be_sent_is_told(lab: Lab) -> None:
+    run, bucket = uploaded(lab, {SMALL: bytes_of(1000)})
+    lab.server.client().delete_object(Bucket=bucket, Key=f"{run.name}/{SMALL}")
+    lab.behind(Rule(on("PutObject", key_ends=SMALL), Answer(400, "InvalidRequest")))
+
+    row = verify_run(lab, run, "--repair")
+
+    assert row["state"] == "different"
+    assert "not everything could be sent: 1 file failed" in row["detail"]
+
+
+def test_who_does_not_know_what_was_left_out_sends_nothing(lab: Lab) -> None:
+    run, bucket = uploaded(lab, {SMALL: bytes_of(1000)})
+    lab.server.client().delete_object(Bucket=bucket, Key=f"{run.name}/{SMALL}")
+    log = lab.run_log(run)
+    del log["exclude_patterns"]
+    lab.run_log_path(run).write_text(json.dumps(log))
+
+    row = verify_run(lab, run, "--repair")
+
+    assert row["state"] == "different"
+    assert "nothing is sent, as nobody knows what was left out of this run: give --config" in row["detail"]
 
 
 def test_a_file_touched_after_its_upload_is_different_until_its_bytes_are_compared(lab: Lab) -> None:
@@ -223,6 +275,9 @@ def test_a_file_touched_after_its_upload_is_different_until_its_bytes_are_compar
     quick, deep = verify_run(lab, run), verify_run(lab, run, "--deep")
 
     assert keys(quick["different"]) == [f"{run.name}/{SMALL}"]
+    assert quick["different"][0]["detail"] == (
+        "the local file was modified after it was sent; --deep compares the bytes"
+    )
     assert deep["different"] == []
     assert keys(quick["missing"]) == keys(deep["missing"]) == [f"{run.name}/new"]
 
@@ -272,6 +327,15 @@ def test_a_config_stands_for_its_recent_runs(lab: Lab) -> None:
     }
 
 
+def test_nothing_to_verify_is_said(moto_lab: Lab) -> None:
+    config = moto_lab.write_config(moto_lab.section(moto_lab.bucket()))
+
+    done = verify(moto_lab, "--config", str(config))
+
+    assert done.exit_code == 0, done.stderr
+    assert done.stdout == "no run log was touched in that time: nothing to verify\n"
+
+
 def test_logs_of_the_replaced_tool_are_verified_with_the_config(lab: Lab) -> None:
     run = lab.make_run(files={"x.log": b"left out"})
     bucket = lab.bucket()
@@ -288,7 +352,10 @@ def test_logs_of_the_replaced_tool_are_verified_with_the_config(lab: Lab) -> Non
     assert with_config.exit_code == 0, with_config.stdout
     assert with_config.json["runs"][0]["files"] == len(sent)
     assert without.exit_code == 3
-    assert "names no bucket" in without.json["runs"][0]["detail"]
+    assert without.json["runs"][0]["detail"] == (
+        "its run log, written by the replaced tool, names no bucket, and no single section of a config does; "
+        "verify it with --local-path and --bucket"
+    )
 
 
 def test_many_findings_are_capped_for_people_and_complete_in_json(lab: Lab) -> None:
@@ -345,7 +412,7 @@ def test_a_run_that_is_being_uploaded_is_left_for_later(lab: Lab) -> None:
         command.wait()
 
     assert row["state"] == "failed"
-    assert "uploads this run at the moment" in row["detail"]
+    assert row["detail"] == "another process uploads this run at the moment: verify it again afterwards"
 
 
 def test_no_access_is_fatal(lab: Lab) -> None:
@@ -361,15 +428,19 @@ def test_no_access_is_fatal(lab: Lab) -> None:
 @pytest.mark.parametrize(
     ("args", "complaint"),
     [
-        ([], "name what to verify"),
+        ([], "name what to verify: --run, --config, --manifest, or --local-path with --bucket"),
         (["--run", run_id(9), "--log-dir", "/tmp"], f"there is no run log of {run_id(9)}"),
         (["--local-path", "/tmp"], "--local-path needs --bucket"),
         (["--local-path", "/no/such/folder", "--bucket", "b"], "does not exist"),
-        (["--run", "x", "--bucket", "b"], "go with --local-path"),
-        (["--run", "x", "--days", "2"], "--days goes with --config"),
-        (["--run", "x", "--local-path", "/tmp", "--bucket", "b"], "does not go with"),
+        (["--run", "x", "--bucket", "b"], "--bucket, --remote-path and --exclude go with --local-path"),
+        (["--run", "x", "--days", "2"], "--days goes with --config alone"),
+        (["--config", "/x", "--days", "0"], "--days: must be more than 0"),
+        (
+            ["--run", "x", "--local-path", "/tmp", "--bucket", "b"],
+            "--local-path does not go with --run or --config",
+        ),
         (["--config", "/no/such/file"], "cannot be read"),
-        (["--config", "/x", "--log-dir", "/y"], "--log-dir does not go with --config"),
+        (["--config", "/x", "--log-dir", "/y"], "--log-dir does not go with --config, which names the log folder"),
         (["--local-path", "/tmp", "--bucket", "b", "--exclude", "("], "not a valid regular expression"),
     ],
 )

@@ -21,6 +21,8 @@ from tests.support.s3server import S3Server
 
 RUN_ID = "240301_A01295_0400_BHT7WNDRX3"
 SMALL_FILES = 24
+MARKERS = ("RTAComplete.txt", "CopyComplete.txt")
+"""What waits for all the rest, in the order in which it is sent."""
 BIG_BYTES = 16 * MIB + 12345
 """Three parts: 8 MiB, 8 MiB, and the rest."""
 BIG_PARTS = 3

@@ -98,7 +98,7 @@ def test_a_stall_on_every_kind_of_request(scene: MakeScenario, fault: str, trans
 @both_transports
 @pytest.mark.parametrize("operation", BODIES)
 def test_a_flipped_byte_is_refused_and_sent_again(scene: MakeScenario, operation: str, transport: str) -> None:
-    rule = Rule(on(operation), FlipByte(700), times=2)
+    rule = Rule(on(operation), FlipByte(100), times=2)
     mine = scene(rule, transport=transport)
     assert_survived(mine, [rule])
     refused = [seen for seen in mine.proxy.seen if seen.operation == operation and seen.status == 400]

@@ -21,7 +21,7 @@ def main(arguments: Sequence[str] | None = None, targets: dict[str, Target] = TA
         return max(_replay(target, path) for target in chosen for path in options.files)
     worst = 0
     for target in chosen:
-        report = fuzz(target, options.seed, seconds=options.seconds / len(chosen), executions=options.executions)
+        report = fuzz(target, options.seed, seconds=options.seconds, executions=options.executions)
         print(_line(target, report, options.seed), flush=True)
         if report.failure is not None:
             worst = 1
@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None, targets: dict[str, Target] = TA
 
 def _options(arguments: Sequence[str] | None, names: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
-    parser.add_argument("--seconds", type=float, default=60.0, help="in all, over the targets (60)")
+    parser.add_argument("--seconds", type=float, default=60.0, help="for each target (60)")
     parser.add_argument("--executions", type=int, help="stop each target after so many")
     parser.add_argument("--target", action="append", choices=names, help="may be given again; all by default")
     parser.add_argument(

@@ -154,6 +154,7 @@ def test_a_pacbio_run_ends_when_every_cell_that_is_there_was_transferred(revio: 
 def test_a_pacbio_run_waits_for_another_cell_after_the_last_one(revio: Path) -> None:
     write(revio / "1_A01" / "metadata" / "m.transferdone", "", age_s=20 * MINUTE)
     seen = look(revio).verdict
+    assert seen.rule == "PacBio Revio: a .transferdone of each cell ends a run, 60 min after the last"
     assert seen.detail == "the last .transferdone is 20 min old, another cell may follow for 60 min"
     assert look(revio, CompletionRules(grace_s=0)).verdict.state == "complete"
 

@@ -205,7 +205,7 @@ def test_text_without_a_table_is_refused(content: str) -> None:
 
 
 def test_a_header_row_without_samples_is_named_with_line_and_column() -> None:
-    assert "SampleSheet.csv, line 3, column 2: no sample ID below" in refusal("[Data]\n\nLane,Sample_ID\n1,\n\n")
+    assert "line 3, column 2: no sample ID below this title; add a row" in refusal("[Data]\n\nLane,Sample_ID\n1,\n\n")
 
 
 def test_a_data_section_hides_a_table_elsewhere_even_where_it_gives_nothing() -> None:

@@ -134,6 +134,7 @@ def test_a_name_that_is_no_utf8_is_a_failed_file_and_the_others_go_on(run: Path)
     write(run / "good")
     found = scan(str(run))
     assert names(found) == ["good"]
+    assert NOT_UTF8 == "the file name is not valid UTF-8, S3 keys have to be: rename the file"
     assert found.unsendable == [Unsendable(bad, NOT_UTF8)]
     assert found.regular_files == 2
     assert set(found.names()) == {"good", bad}

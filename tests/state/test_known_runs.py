@@ -79,6 +79,7 @@ def test_a_damaged_journal_protects_its_run_under_any_of_its_names(uploads: Path
     assert set(guarded.run_ids) == {"run", "run.0123abcd", "folder"}
     assert len(guarded.problems) == 2
     assert str(unreadable) in guarded.problems[0]
+    assert guarded.problems[0].endswith("; no upload of its run is aborted")
     assert str(path) in guarded.problems[1]
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from async_s3_upload.errors import LogDirError
-from async_s3_upload.state.lock import AlreadyRunning, exclusive
+from async_s3_upload.state.lock import AlreadyRunning, exclusive, is_held
 
 HOLD = """
 import sys
@@ -114,3 +114,31 @@ def test_a_lock_file_that_may_not_be_written_is_one_clear_error(path: str, monke
     monkeypatch.setattr(os, "open", denied)
     with pytest.raises(LogDirError, match="cannot be opened: Permission denied"), exclusive(path):
         raise AssertionError("it was opened")
+
+
+def test_whether_a_lock_is_held_is_seen_without_taking_it(path: str) -> None:
+    assert not is_held(path)
+    assert not os.path.exists(path)
+    with exclusive(path):
+        assert is_held(path)
+        with pytest.raises(AlreadyRunning), exclusive(path):
+            pass
+    assert not is_held(path)
+    with exclusive(path):
+        pass
+
+
+def test_who_only_looks_for_a_moment_keeps_nobody_out(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    Path(path).touch()
+    with open(path) as looking:
+        fcntl.flock(looking, fcntl.LOCK_SH)
+        monkeypatch.setattr(time, "sleep", lambda seconds: fcntl.flock(looking, fcntl.LOCK_UN))
+        with exclusive(path):
+            pass
+
+
+def test_two_who_look_at_once_do_not_take_each_other_for_the_holder(path: str) -> None:
+    Path(path).touch()
+    with open(path) as looking:
+        fcntl.flock(looking, fcntl.LOCK_SH)
+        assert not is_held(path)

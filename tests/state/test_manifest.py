@@ -186,7 +186,7 @@ def cut(content: bytes) -> bytes:
 
 def test_a_torn_manifest_is_said_with_its_line(tmp_path: Path) -> None:
     table, document = written(tmp_path, {"a": FULL, "b": FULL}, Head(RUN, "bucket", RUN, AT))
-    with pytest.raises(NotAManifest, match="line 3: it is cut off"):
+    with pytest.raises(NotAManifest, match="line 3: it is cut off, the rest is missing"):
         read(table[:-5])
     cut_entry = document[: document.index(b'b", "size"')]
     with pytest.raises(NotAManifest, match="line 13: it is cut off"):
@@ -224,7 +224,7 @@ TABLE = "key\tsize\tmtime\tcrc64nvme\tetag\n"
         (TABLE + GOOD.replace(CRC, "AAAA"), "line 2: 'AAAA' is no CRC64NVME"),
         (TABLE + "k\t5\n", "line 2: it has 2 columns instead of 5"),
         (TABLE + "\t5\t\t\t\n", "line 2: the key is empty"),
-        (TABLE + GOOD.replace("\n", "\r\n"), "line 2: it ends as on Windows"),
+        (TABLE + GOOD.replace("\n", "\r\n"), "line 2: it ends as on Windows: some program rewrote it"),
         (TABLE + GOOD.replace("k", "k\\x"), r"line 2: \\x stands for nothing"),
         (TABLE + GOOD.replace("k", "k\\"), r"stands for nothing"),
     ],
@@ -244,7 +244,7 @@ def test_bytes_that_are_no_text_and_endless_lines_are_said(monkeypatch: pytest.M
 @pytest.mark.parametrize(
     ("old", "new", "why"),
     [
-        ('"version": 1', '"version": 2', "of version 2"),
+        ('"version": 1', '"version": 2', "it is of version 2, this program knows version 1"),
         ('"files": 1', '"files": 2', "says that it has 2 entries, but has 1"),
         (f'"prefix": "novaseq/{RUN}"', '"prefix": "other"', "line 12: it is no entry: .*does not lie below"),
         (f'"prefix": "novaseq/{RUN}"', '"prefix": ""', "cannot be the prefix"),
@@ -253,6 +253,10 @@ def test_bytes_that_are_no_text_and_endless_lines_are_said(monkeypatch: pytest.M
         ('"size": 5, ', "", "line 12: it is no entry: it lacks 'size'"),
         ('"markers": [', '"markers": 5, "other": [', "stands where list is due"),
         ('"entries": [', '"entries": [[', "there|cut off|Expecting"),
+        ('"entries": [', f'"x": "{"x" * (1 << 21)}"', "line 11: it is too long"),
+        ('"entries": [', '"x": [\n' + '"x",\n' * 500_000, "there are no entries in it"),
+        ('"key": "', '"key": "\\udcff', "line 12: it is no entry: .*does not lie below"),
+        (f'"key": "novaseq/{RUN}/', f'"key": "novaseq/{RUN}/\\udcff', "line 12: it is no entry: .*cannot be a key"),
     ],
 )
 def test_a_json_that_does_not_fit_is_said(tmp_path: Path, old: str, new: str, why: str) -> None:

@@ -110,3 +110,19 @@ def test_records_that_are_packed_are_not_packed_again() -> None:
     assert as_records(found) is found
     assert as_records({"a": PLAIN}) == found
     assert "1 files" in repr(found)
+
+
+@given(CHANGES, CHANGES)
+def test_the_sum_of_all_sizes_is_kept(
+    changes: list[tuple[str, FileRecord | None]], more: list[tuple[str, FileRecord | None]]
+) -> None:
+    found, others = Records(), Records()
+    for records, steps in ((found, changes), (others, more)):
+        for name, record in steps:
+            if record is None:
+                records.pop(name, None)
+            else:
+                records[name] = record
+        assert records.total_bytes == sum(record.size or 0 for record in records.values())
+    found.update(others)
+    assert found.total_bytes == sum(record.size or 0 for record in found.values())

@@ -29,6 +29,7 @@ OLD_FIELDS = [
     "uploaded_files",
 ]
 OUR_FIELDS = [
+    "files",
     "bucket",
     "remote_path",
     "started_at",
@@ -39,7 +40,8 @@ OUR_FIELDS = [
     "instrument",
     "rule",
     "failures",
-    "files",
+    "uploaded_bytes",
+    "upload_seconds",
 ]
 
 RECORD = FileRecord("0123abcd-2", 12, 1_700_000_000_123_456_789, "AAAAAAAAAAA=", "2024-01-01T10:00:00Z", 8)
@@ -60,6 +62,7 @@ def some_log() -> RunLog:
         in_progress=True,
         instrument="NovaSeq X 1.2.2",
         rule="NovaSeq X 1.2.2: CopyComplete.txt ends a run",
+        upload_seconds=12.5,
     )
 
 
@@ -122,6 +125,8 @@ def test_our_fields_tell_the_destination_the_times_the_reasons_and_each_file() -
         "state": "in_progress",
         "instrument": "NovaSeq X 1.2.2",
         "rule": "NovaSeq X 1.2.2: CopyComplete.txt ends a run",
+        "uploaded_bytes": 12,
+        "upload_seconds": 12.5,
         "failures": {f"{RUN_PATH}/Data/bad": "the file cannot be read: Permission denied"},
         "files": {
             "RunInfo.xml": {

@@ -156,6 +156,33 @@ def test_a_damaged_log_is_found_out_wherever_it_is_damaged(path: str, wholes: li
         read_run_log(path)
 
 
+SECTION = '    "uploaded_files": {{\n{}    }}'
+OUT_OF_PLACE = {
+    "an entry has no comma at its end": f'        "a": "{MD5}"\n' * 200,
+    "the sections come in another order": f'        "a": "{MD5}"\n    }},\n    "uploaded_files": {{\n        "b": ""\n',
+    "a section is not where it should be": f'        "a": "{MD5}"\n    }},\n    "uploaded_files": {{}},\n    "x": {{\n',
+}
+
+
+@pytest.mark.parametrize("why", OUT_OF_PLACE)
+def test_why_a_log_is_not_read_in_pieces_is_known(path: str, wholes: list[str], why: str) -> None:
+    head = f'{{\n    "run_id": "run",\n    "run_path": "{RUN_PATH}",\n    "completed": true,\n'
+    Path(path).write_text(head + SECTION.format(OUT_OF_PLACE[why]) + "\n}\n")
+
+    with Path(path).open("rb") as file, pytest.raises(ValueError, match=why):
+        run_log._read_by_lines(file)
+
+
+def test_entries_on_one_line_are_read_as_a_whole(path: str, wholes: list[str]) -> None:
+    write_run_log(log_of(3), path)
+    text = Path(path).read_text()
+    Path(path).write_text(text.replace('"files": {\n', '"files": {', 1))
+
+    with Path(path).open("rb") as file, pytest.raises(ValueError, match="the entries have no lines of their own"):
+        run_log._read_by_lines(file)
+    assert read_run_log(path) == log_of(3)
+
+
 def test_of_a_log_that_is_cut_off_nothing_is_read(path: str, wholes: list[str]) -> None:
     write_run_log(log_of(100), path)
     os.truncate(path, 3000)

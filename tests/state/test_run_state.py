@@ -298,7 +298,11 @@ def test_a_start_that_is_killed_while_it_takes_over_damage_does_not_forget_it(
     with pytest.raises(LogDirError):
         start.open()
     assert read_run_log(start.log).files == {"a": SMALL}
-    assert start.recall().uncertain
+    again = start.recall()
+    assert again.uncertain
+    assert again.problems == [
+        f"{start.journal}: a start before this one found damage and did not end; S3 is asked what is there"
+    ]
 
 
 def test_a_torn_run_log_is_said_and_the_journal_still_counts(start: Start) -> None:
@@ -461,3 +465,17 @@ def test_lines_of_events_without_meaning_here_do_not_hold_up_a_start(start: Star
     with open(start.journal, "ab") as file:
         file.write(encode_line({"t": "note", "text": "by hand"}))
     assert not start.recall().uncertain
+
+
+def test_what_a_killed_start_left_half_written_is_removed_by_the_next_one_and_nothing_else_is(start: Start) -> None:
+    start.open().finish(["x"], {}, NOW)
+    log, journal = Path(start.log), Path(start.journal)
+    left = [log.with_name(log.name + ".123.tmp"), journal.with_name(journal.name + ".77.tmp")]
+    others = [log.with_name("other" + log.name + ".123.tmp"), log.with_name(log.name + ".123.tmp.kept")]
+    for path in left + others:
+        path.write_bytes(b"half")
+
+    start.open(LATER)
+
+    assert [path.exists() for path in left] == [False, False]
+    assert [path.exists() for path in others] == [True, True]

@@ -188,6 +188,7 @@ def test_a_damaged_file_counts_as_empty_and_is_put_aside(tmp_path: Path, content
     told = Told(str(tmp_path))
     assert told.problem is not None
     assert told.problem.startswith(f"{path} is torn or not ours (")
+    assert b'"kind": 1' not in content or "kind, subject and cause must be text" in told.problem
     assert told.problem.endswith("): alerts may be told again; it is kept as told.json.damaged")
     assert path.read_bytes() == content, "reading changes nothing"
     assert told.due("stalled", RUN, "a", NOW, None)

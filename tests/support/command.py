@@ -46,7 +46,9 @@ class RunningCommand:
         env: Mapping[str, str] | None = None,
         server: S3Server | None = None,
         cwd: str | os.PathLike[str] | None = None,
+        terminal: int | None = None,
     ) -> None:
+        """Start it; stderr may be a ``terminal``, the end of a pty that programs use, in place of a file."""
         self._folder = tempfile.TemporaryDirectory(prefix="command-", ignore_cleanup_errors=True)
         folder = Path(self._folder.name)
         self._stdout_file = folder / "stdout"
@@ -60,7 +62,7 @@ class RunningCommand:
                     env=environment,
                     stdin=subprocess.DEVNULL,
                     stdout=stdout,
-                    stderr=stderr,
+                    stderr=stderr if terminal is None else terminal,
                     start_new_session=True,
                 )
         except BaseException:
@@ -117,9 +119,11 @@ def start_command(
     env: Mapping[str, str] | None = None,
     server: S3Server | None = None,
     cwd: str | os.PathLike[str] | None = None,
+    terminal: int | None = None,
 ) -> RunningCommand:
     """Start `async-s3-upload` with these arguments; to be used in `with`."""
-    return RunningCommand([sys.executable, "-m", "async_s3_upload", *args], env=env, server=server, cwd=cwd)
+    argv = [sys.executable, "-m", "async_s3_upload", *args]
+    return RunningCommand(argv, env=env, server=server, cwd=cwd, terminal=terminal)
 
 
 def run_command(

@@ -54,11 +54,15 @@ def start_with_free_ports(start: Callable[[], Started], attempts: int = 3) -> St
 
 @dataclass(frozen=True, slots=True)
 class ServerProcess:
-    """A server in a session of its own, so that a Ctrl-C in the tests' terminal does not reach it."""
+    """A server in a session of its own, so that a Ctrl-C in the tests' terminal does not reach it.
+
+    It ends with the process that started it, even where that is killed.
+    """
 
     name: str
     popen: subprocess.Popen[bytes]
     log: Path
+    guard: subprocess.Popen[bytes]
 
     @classmethod
     def start(cls, argv: Sequence[str], folder: Path) -> "ServerProcess":
@@ -81,7 +85,7 @@ class ServerProcess:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        return cls(Path(argv[0]).name, popen, log)
+        return cls(Path(argv[0]).name, popen, log, _guard(popen.pid))
 
     def log_text(self) -> str:
         """Return what the server has written so far."""
@@ -119,10 +123,23 @@ class ServerProcess:
         except subprocess.TimeoutExpired:
             self._signal(signal.SIGKILL)
             self.popen.wait()
+        if self.guard.poll() is None:
+            self.guard.communicate(b"stopped\n")
 
     def _signal(self, number: signal.Signals) -> None:
         if self.popen.poll() is None:
             os.killpg(self.popen.pid, number)
+
+
+def _guard(group: int) -> subprocess.Popen[bytes]:
+    """Start what kills a process group once this process is gone; a line on its stdin ends it before."""
+    return subprocess.Popen(
+        ["/bin/sh", "-c", 'read -r line || kill -KILL "-$0"', str(group)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
 
 
 def workers_of(pid: int) -> list[int]:

@@ -86,12 +86,16 @@ async def test_the_same_checksum_is_the_same_whatever_the_etag(file: FileItem) -
         (StoredObject(OTHER, "x", checksum.as_header(checksum.crc_of(OTHER)), 0), "different", "CRC64NVME"),
         (StoredObject(OTHER, hashlib.md5(OTHER).hexdigest(), None, 0), "different", "ETag"),
         (StoredObject(OTHER, multipart_etag(OTHER, PART), None, 5), "different", "in parts of 1,000 bytes"),
-        (StoredObject(BODY, "opaque", None, 0), "unproved", "no MD5 sum"),
+        (
+            StoredObject(BODY, "opaque", None, 0),
+            "unproved",
+            "S3 keeps no CRC64NVME of it, and its ETag opaque is no MD5 sum",
+        ),
         (StoredObject(BODY, multipart_etag(BODY, 700), None, 7), "unproved", "parts of unknown size"),
         (
             StoredObject(BODY, "0" * 32, None, 0, replace(DEFAULTS, server_side_encryption="aws:kms")),
             "unproved",
-            "encrypted",
+            "its ETag is no MD5 sum, since it is encrypted with a key of KMS or of the customer",
         ),
     ],
 )

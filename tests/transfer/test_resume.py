@@ -1,5 +1,6 @@
 """Going on with what an earlier start left: its uploads, those whose ids were lost, files that may be there."""
 
+import logging
 import os
 import random
 from collections.abc import Awaitable, Callable, Collection, Sequence
@@ -293,12 +294,16 @@ async def test_a_file_that_changes_while_it_goes_on_loses_its_upload(memory: Mem
     assert memory.uploads == {}
 
 
-async def test_an_upload_that_s3_refuses_to_list_for_the_moment_stays(memory: MemoryStore, files: Files) -> None:
+async def test_an_upload_that_s3_refuses_to_list_for_the_moment_stays(
+    memory: MemoryStore, files: Files, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
     (item,) = files.add(4 * PART)
     again = await interrupted(memory, item, [1, 2])
     events = await send(ScriptedStore(memory, [Rule("list_parts", Fail(), times=None)]), [again])
     assert events == [FileFailed(0, "request", "scripted")]
     assert list(memory.uploads) == [known_of(again).upload_id]
+    assert f"list parts of {item.key}: attempt 1 failed, trying again: scripted" in caplog.messages
 
 
 # uploads whose ids were lost
@@ -317,13 +322,15 @@ async def test_a_begin_whose_answer_was_lost_leaves_no_second_upload(memory: Mem
 
 
 async def test_until_the_lost_one_is_aborted_the_new_upload_is_not_remembered(
-    memory: MemoryStore, files: Files
+    memory: MemoryStore, files: Files, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level(logging.DEBUG)
     (item,) = files.add(3 * PART)
     rules = [Rule("create_multipart", Fail(after=True)), Rule("list_uploads", Fail(), times=None)]
     events = await send(ScriptedStore(memory, rules), [item])
     assert events == [FileFailed(0, "request", "scripted")]
     assert len(memory.uploads) == 2
+    assert f"list uploads of {item.key}: attempt 1 failed, trying again: scripted" in caplog.messages
     events = await send(memory, [replace(item, stray=True)])
     assert len(gone(events)) == 2
     assert len(done(events)) == 1

@@ -141,6 +141,18 @@ def test_trouble_on_the_way_is_transient(error: Exception) -> None:
     assert type(translation_of(error)) is Transient
 
 
+def test_what_the_http_client_said_is_told_without_the_library_s_preface() -> None:
+    error = aws.HTTPClientError(error="no certificate")
+    assert str(error) == "An HTTP Client raised an unhandled exception: no certificate"
+    assert str(translation_of(error)) == "connection trouble: no certificate"
+
+
+def test_a_bucket_elsewhere_of_which_nobody_says_where_is_in_the_wrong_region() -> None:
+    found = translation_of(RecursionError())
+    assert type(found) is WrongRegion
+    assert str(found) == "the bucket is in another region, and the server does not say in which"
+
+
 def test_what_the_library_refuses_to_send_is_rejected() -> None:
     assert type(translation_of(aws.ParamValidationError(report="Invalid bucket name"))) is Rejected
 
@@ -285,7 +297,7 @@ async def test_an_answer_that_lacks_what_it_has_to_bring_is_transient(
     call: Callable[[AiobotocoreStore], object],
 ) -> None:
     async with answering(http("")) as store:
-        with pytest.raises(Transient, match="makes no sense"):
+        with pytest.raises(Transient, match="the server's answer makes no sense: "):
             await call(store)  # type: ignore[misc]
 
 

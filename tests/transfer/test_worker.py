@@ -1,6 +1,7 @@
 """A worker without its process: what it says through the pipe at its start, its end and in trouble."""
 
 import asyncio
+import itertools
 import logging
 import multiprocessing
 import os
@@ -14,6 +15,8 @@ import pytest
 import uvloop
 
 from async_s3_upload.timetable import Timetable
+from async_s3_upload.transfer import worker
+from async_s3_upload.transfer.activity import Counts
 from async_s3_upload.transfer.bandwidth import Pace
 from async_s3_upload.transfer.engine import Engine
 from async_s3_upload.transfer.lending import CutOff, CutOffDone, GiveBack, Returned
@@ -34,10 +37,10 @@ from async_s3_upload.transfer.messages import (
     WorkerSettings,
 )
 from async_s3_upload.transfer.rows import event_of
-from async_s3_upload.transfer.store import BadCredentials, Body, ObjectStore
+from async_s3_upload.transfer.store import BadCredentials, Body, ObjectStore, Transient
 from async_s3_upload.transfer.worker import Worker
 from tests.contract.memory_store import MemoryStore
-from tests.contract.scripted_store import Hang, Rule, ScriptedStore
+from tests.contract.scripted_store import Fail, Hang, Rule, ScriptedStore
 
 SETTINGS = WorkerSettings(AwsAccess(), Limits(concurrency=2), logging.WARNING)
 SETTINGS_OF_OBJECTS = ObjectSettings(storage_class="STANDARD_IA")
@@ -96,6 +99,40 @@ async def test_it_says_ready_sends_its_share_and_tells_all_before_it_leaves(
     assert memory.objects["runs"]["run/a"].settings == SETTINGS_OF_OBJECTS
 
 
+async def test_it_tells_now_and_then_what_is_in_flight_and_was_retried(
+    pipes: tuple[Pipe, Pipe], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "COUNTS_EVERY_S", 0.001)
+    ours, theirs = pipes
+    ours.send(Share("runs", (item_of(tmp_path / "a", 0), item_of(tmp_path / "b", 1))))
+    rules = [Rule("put_object", Fail(Transient("503"))), Rule("put_object", Hang(), times=None)]
+    store = ScriptedStore(MemoryStore("runs"), rules)
+    working = asyncio.create_task(life(theirs, store))
+    told: list[Any] = []
+    async with asyncio.timeout(10):
+        while Counts(in_flight=2, retries=1) not in told:
+            told += said(ours)
+            await asyncio.sleep(0.001)
+    ours.send(Stop(0.0))
+    await working
+    counts = [message for message in told if isinstance(message, Counts)]
+    assert all(one != other for one, other in itertools.pairwise(counts))
+
+
+async def test_it_tells_at_its_end_what_was_retried_last(
+    pipes: tuple[Pipe, Pipe], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "COUNTS_EVERY_S", 3600.0)
+    ours, theirs = pipes
+    ours.send(Share("runs", (item_of(tmp_path / "a", 0),)))
+    store = ScriptedStore(MemoryStore("runs"), [Rule("put_object", Fail(Transient("503")))])
+    working = asyncio.create_task(life(theirs, store))
+    await store.wait_for("put_object", 2)
+    ours.send(Stop(5.0))
+    await working
+    assert [message for message in said(ours) if isinstance(message, Counts)][-1] == Counts(0, 1)
+
+
 async def test_stop_cuts_off_what_hangs_after_the_grace(pipes: tuple[Pipe, Pipe], tmp_path: Path) -> None:
     ours, theirs = pipes
     ours.send(Share("runs", (item_of(tmp_path / "a", 0),)))
@@ -148,9 +185,12 @@ async def test_a_store_that_does_not_open_is_said(pipes: tuple[Pipe, Pipe]) -> N
     assert said(ours) == [CannotStart("no credentials")]
 
 
-async def test_the_reason_of_an_engine_that_broke_is_told(
-    pipes: tuple[Pipe, Pipe], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("debug", ["", "1"])
+async def test_the_reason_of_an_engine_that_broke_is_told_with_its_traceback_for_debug_alone(
+    pipes: tuple[Pipe, Pipe], monkeypatch: pytest.MonkeyPatch, debug: str
 ) -> None:
+    monkeypatch.setenv("ASYNC_S3_UPLOAD_DEBUG", debug)
+
     async def run(_self: Engine) -> None:
         raise ZeroDivisionError("a bug")
 
@@ -160,7 +200,8 @@ async def test_the_reason_of_an_engine_that_broke_is_told(
     (line,) = events_in(said(ours))
     assert isinstance(line, LogLine)
     assert line.level == logging.ERROR
-    assert "ZeroDivisionError: a bug" in line.text
+    assert line.text.startswith("a worker process ended by ZeroDivisionError('a bug'), see --debug")
+    assert ("Traceback" in line.text) is bool(debug)
 
 
 def test_the_pipe_stays_blocking_under_uvloop_so_that_messages_in_pieces_are_no_error(

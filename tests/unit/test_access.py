@@ -29,8 +29,11 @@ def test_the_pair_of_keys_is_used() -> None:
     "keys", [KEYS, {"AWS_ACCESS_KEY": "AKIA1"}, {"AWS_SECRET_KEY": "secret1"}], ids=["pair", "key", "secret"]
 )
 def test_a_profile_and_keys_at_once_are_refused(keys: dict[str, str]) -> None:
-    with pytest.raises(AwsAccessError, match="only one way of authentication may be used") as caught:
+    with pytest.raises(
+        AwsAccessError, match="both AWS_DEFAULT_PROFILE and AWS_ACCESS_KEY / AWS_SECRET_KEY are set"
+    ) as caught:
         choose_access({"AWS_DEFAULT_PROFILE": "lab", **keys})
+    assert "only one way of authentication may be used, unset the other" in str(caught.value)
     assert "secret1" not in str(caught.value)
     assert caught.value.exit_code == 1
 
@@ -44,8 +47,15 @@ def test_a_profile_and_keys_at_once_are_refused(keys: dict[str, str]) -> None:
     ],
 )
 def test_half_a_pair_is_refused_and_the_missing_half_is_named(environ: dict[str, str], words: str) -> None:
-    with pytest.raises(AwsAccessError, match=words) as caught:
+    with pytest.raises(AwsAccessError, match=f"{words}: set both or neither") as caught:
         choose_access(environ)
+    assert "secret1" not in str(caught.value)
+
+
+@pytest.mark.parametrize("odd", ["\udcff", "\n"])
+def test_keys_that_can_be_none_are_refused_without_showing_them(odd: str) -> None:
+    with pytest.raises(AwsAccessError, match="holds a character that no key has: set them anew") as caught:
+        choose_access({"AWS_ACCESS_KEY": "AKIA1", "AWS_SECRET_KEY": f"secret1{odd}"})
     assert "secret1" not in str(caught.value)
 
 

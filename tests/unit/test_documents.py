@@ -2,15 +2,18 @@
 
 import json
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import get_args
 
 import pytest
 
 from async_s3_upload.cli.config_check.findings import Check
+from async_s3_upload.cli.status.command import Status
 from async_s3_upload.config import Config, MonitorSection, ObjectProperties, read_config
 from async_s3_upload.errors import EXIT_CODES
 from async_s3_upload.runs.selection import Reason
+from async_s3_upload.state.overview import RunSummary, State
 from async_s3_upload.state.run_log import FileRecord, RunLog
 
 ROOT = Path(__file__).parents[2]
@@ -90,6 +93,17 @@ def test_run_log_table_names_exactly_the_fields_that_are_written() -> None:
     log = RunLog("run", "/runs/run", files={"RunInfo.xml": FileRecord("etag", 1, 2, "crc", "now")})
     _, rows = tables("Logs and state")
     assert first_column(rows) == list(json.loads("".join(log.as_text())))
+
+
+def test_status_tables_are_those_of_the_program() -> None:
+    now = datetime(2024, 1, 1, tzinfo=UTC)
+    options, states, keys = tables("status")
+    run = RunSummary("run", "partial", "-", "/l", "/j", "/m")
+    (written,) = json.loads(Status("/log", now, [run], None, [], detailed=True).as_json())["runs"]
+    assert first_column(keys) == list(written)
+    assert set(first_column(states)) == set(get_args(State))
+    names = {option.split()[0] for option in first_column(options)}
+    assert names == {"RUN_ID", "--config", "--log-dir", "--state", "--days", "--json"}
 
 
 def test_example_config_is_a_config() -> None:

@@ -52,7 +52,7 @@ def test_access_denied_for_everything_dooms_at_the_limit_and_not_before() -> Non
     found.note(failed("access_denied", "policy 7 forbids it"))
     reason = str(found.reason)
     assert reason.startswith(f"bucket bucket-a: access was denied for every one of {DENIED_LIMIT} files tried")
-    assert reason.endswith("(s3:PutObject): policy 7 forbids it")
+    assert reason.endswith("lack the right to put objects there (s3:PutObject): policy 7 forbids it")
 
 
 def test_once_one_file_was_accepted_many_refusals_are_failed_files() -> None:
@@ -91,7 +91,7 @@ def test_the_right_that_is_missing_is_named() -> None:
     found = DoomWatch("bucket-a", some_succeeded=False, right=RIGHT_TO_READ)
     found.note(failed("access_denied"))
     found.at_end()
-    assert "(s3:GetObject)" in str(found.reason)
+    assert "lack the right to ask for objects there (s3:GetObject)" in str(found.reason)
 
 
 def test_the_first_reason_stays() -> None:

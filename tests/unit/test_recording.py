@@ -12,14 +12,15 @@ from types import SimpleNamespace
 import pytest
 
 from async_s3_upload.delivery import recording
+from async_s3_upload.delivery.events import RunFileChanged, RunFileDone, RunFileFailed, RunPartDone, RunSending
 from async_s3_upload.delivery.recording import (
-    PROGRESS_EVERY_S,
     SNAPSHOT_EVERY_S,
     SNAPSHOT_SHARE,
     Recorder,
     known_upload,
     now_text,
 )
+from async_s3_upload.delivery.watching import RunWatch, Watchers
 from async_s3_upload.errors import LogDirError
 from async_s3_upload.runs.scan import LocalFile
 from async_s3_upload.state import run_log
@@ -39,6 +40,7 @@ from async_s3_upload.transfer.messages import (
 )
 from async_s3_upload.transfer.plan import Memory, plan_job
 from tests.unit.conftest import Records
+from tests.unit.progress import Notebook, row
 
 RUN_ID = "240101_A01295_0001_AHV7TDRXY"
 RUN_PATH = f"/seq/{RUN_ID}"
@@ -82,10 +84,12 @@ class Place:
         remembered = RunLogs(os.path.dirname(os.path.dirname(self.path))).find(self.identity)
         return recall(self.identity, remembered)
 
-    def recorder(self, failures: dict[str, str] | None = None, memory: Memory | None = None) -> Recorder:
+    def recorder(
+        self, failures: dict[str, str] | None = None, memory: Memory | None = None, watch: RunWatch | None = None
+    ) -> Recorder:
         remembered = RunLogs(os.path.dirname(os.path.dirname(self.path))).find(self.identity)
         state = RunState(self.recall(), remembered, self.identity, now_text())
-        found = Recorder(state, failures or {})
+        found = Recorder(state, failures or {}, watch)
         found.begin(plan_job("bucket-a", f"runs/{RUN_ID}", RUN_PATH, FILES, memory=memory or Memory()))
         return found
 
@@ -481,15 +485,45 @@ def test_a_log_that_cannot_be_written_at_the_end_is_an_error(
         end(found)
 
 
-async def test_progress_is_told_now_and_then(clock: Clock, place: Place, records: Records) -> None:
-    found = place.recorder()
-    async with found.writing(lambda: None):
-        found.take(done(2))
-        await asyncio.sleep(0.02)
-        assert told(records) == []
-        found.take(BEGUN)
-        found.take(PartDone(0, "id1", PART))
-        clock.now_s += PROGRESS_EVERY_S
-        await ticks(lambda: bool(told(records)))
-        await asyncio.sleep(0.02)
-    assert told(records) == [f"{RUN_ID}: 1 of 3 files sent, 15 MB of 30 MB"]
+def test_who_watches_is_told_what_becomes_of_each_file(clock: Clock, place: Place) -> None:
+    notebook = Notebook()
+    watch = Watchers([notebook]).begin(row())
+    found = place.recorder({"link": "it is a link"}, watch=watch)
+    found.take(done(2))
+    found.take(FileFailed(1, "changed", "it changed"))
+    found.take(BEGUN)
+    found.take(PartDone(0, "id1", PART))
+    assert notebook.told[1:] == [
+        RunFileFailed(1, RUN_ID, "link", "it is a link"),
+        RunSending(1, RUN_ID, 3, 30_000_030),
+        RunFileDone(1, RUN_ID, "small", 10, 10, "etag2", "AAAAAAAAAAA="),
+        RunFileChanged(1, RUN_ID, "Data/mid", "it changed"),
+        RunPartDone(1, RUN_ID, "big", 2, 15_000_000),
+    ]
+    progress = watch.progress
+    assert (progress.files_done, progress.files_total, progress.files_failed) == (1, 2, 1)
+    assert (progress.bytes_done, progress.bytes_total) == (15_000_010, 30_000_010)
+    found.take(UploadGone(0, "id1"))
+    assert progress.bytes_done == 10
+    assert found.sent_bytes == progress.bytes_sent == 15_000_010
+
+
+def test_files_that_were_refused_fail_for_who_watches_when_it_is_known_that_they_are_single_ones(
+    clock: Clock, place: Place
+) -> None:
+    notebook = Notebook()
+    found = place.recorder(watch=Watchers([notebook]).begin(row()))
+    found.take(FileFailed(1, "access_denied", "S3 answered 403"))
+    assert "file_failed" not in notebook.names
+    found.tell_refusals()
+    assert notebook.told[-1] == RunFileFailed(1, RUN_ID, "Data/mid", "S3 answered 403")
+
+
+def test_parts_of_an_earlier_start_count_as_done_from_the_begin(clock: Clock, place: Place) -> None:
+    part = KnownPart(1, 8_388_608, "p1", None)
+    known = KnownUpload("id1", 30_000_000, 5, 7, 8_388_608, True, (part,))
+    watch = Watchers().begin(row())
+    found = place.recorder(memory=Memory({"big": known}), watch=watch)
+    assert (watch.progress.bytes_done, found.sent_bytes) == (8_388_608, 0)
+    found.take(done(0, 30_000_000, 21_611_392, 8_388_608))
+    assert watch.progress.bytes_done == 30_000_000

@@ -25,6 +25,7 @@ KEYS = [
     "files",
     "bytes",
     "uploaded_files",
+    "uploaded_bytes",
     "failed_files",
     "seconds",
     "instrument",
@@ -45,7 +46,9 @@ def document(report: Report) -> dict[str, Any]:
 
 
 def test_the_document_has_the_runs_and_the_exit_code() -> None:
-    found = document(Report([row(files=3, bytes=70, uploaded_files=2, seconds=1.23456)], exit_code=3))
+    found = document(
+        Report([row(files=3, bytes=70, uploaded_files=2, uploaded_bytes=50, seconds=1.23456)], exit_code=3)
+    )
     assert found["exit_code"] == 3
     (run,) = found["runs"]
     assert list(run) == KEYS
@@ -60,6 +63,7 @@ def test_the_document_has_the_runs_and_the_exit_code() -> None:
         "files": 3,
         "bytes": 70,
         "uploaded_files": 2,
+        "uploaded_bytes": 50,
         "failed_files": [],
         "seconds": 1.235,
         "instrument": None,

@@ -12,12 +12,15 @@ import pytest
 from async_s3_upload.notify import slack as notify
 from async_s3_upload.notify.slack import (
     FailedRun,
+    SentRun,
     StalledRun,
     aws_trouble_text,
     failure_text,
     folder_trouble_text,
     instrument_failure_text,
     post,
+    recovered_text,
+    rich_success_text,
     stalled_text,
     success_text,
 )
@@ -63,7 +66,36 @@ def test_success_of_one_run_is_no_plural() -> None:
     assert success_text(["run1"]) == ":white_check_mark:  *S3 Upload*: Successfully uploaded 1 run\n\t\t• run1"
 
 
+def test_success_may_carry_files_size_duration_rate_and_destination() -> None:
+    runs = [
+        SentRun("run1", 5_492, 102_000_000_000, 5_492, 102_000_000_000, 750.0, "s3://bucket-a/novaseq/run1"),
+        SentRun("run2", 1, 0, 1, 0, 0.0, "s3://bucket-a/run2"),
+    ]
+    assert rich_success_text(runs) == (
+        ":white_check_mark:  *S3 Upload*: Successfully uploaded 2 runs"
+        "\n\t\t• run1: 5,492 files, 102 GB in 12m 30s (136 MB/s) to s3://bucket-a/novaseq/run1"
+        "\n\t\t• run2: 1 file, 0 B in 0.0 s (0 B/s) to s3://bucket-a/run2"
+    )
+
+
+def test_the_rate_of_a_run_that_went_on_is_that_of_what_was_sent_now() -> None:
+    run = SentRun("<run>\n", 5_492, 102_000_000_000, 12, 1_200_000_000, 30.0, "s3://b/&")
+    assert rich_success_text([run]) == (
+        ":white_check_mark:  *S3 Upload*: Successfully uploaded 1 run\n\t\t• &lt;run&gt;\\x0a: 5,492 files, 102 GB; "
+        "the last 12 files, 1.2 GB in 30.0 s (40 MB/s) to s3://b/&amp;"
+    )
+
+
+def test_what_is_over_is_named() -> None:
+    assert recovered_text(["<run> goes on"]) == ":white_check_mark:  *S3 Upload*: Recovered: &lt;run&gt; goes on"
+    assert recovered_text(["a is uploaded", "S3 can be used"]) == (
+        ":white_check_mark:  *S3 Upload*: Recovered: 2 troubles are over\n\t\t• a is uploaded\n\t\t• S3 can be used"
+    )
+
+
 def test_failures_in_the_replaced_tool_s_words() -> None:
+    assert aws_trouble_text("why") == ":warning:  *S3 Upload*: Error in connecting to AWS!\n\n\t\twhy"
+    assert folder_trouble_text(["why"]) == ":warning:  *S3 Upload*: Not everything could be looked at\n\t\t• why"
     assert failure_text(["run1"]) == ":x:  *S3 Upload*: Failed uploading 1 run\n\t\t• run1"
     assert failure_text(["a", "b"]) == ":x:  *S3 Upload*: Failed uploading 2 runs\n\t\t• a\n\t\t• b"
 

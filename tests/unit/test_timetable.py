@@ -51,7 +51,7 @@ def test_a_rate_is_a_number_with_a_unit(text: str, rate: float | None) -> None:
         ("0MB/s", "less than 1 kB/s"),
         ("999B/s", "less than 1 kB/s"),
         ("7kbit/s", "less than 1 kB/s"),
-        ("9" * 400 + "GB/s", "more than any line has"),
+        ("9" * 400 + "GB/s", 'more than any line has; "unlimited" is without a limit'),
     ],
 )
 def test_what_is_no_rate_is_one_sentence(text: str, why: str) -> None:
@@ -93,7 +93,7 @@ def minute(text: str) -> int:
         ("08:60-18:00", "a time that no day has"),
         ("08:00-24:01", "a time that no day has"),
         ("08:00-99:00", "a time that no day has"),
-        ("08:00-08:00", "ends where it begins"),
+        ("08:00-08:00", 'ends where it begins; the whole day is "00:00-24:00"'),
     ],
 )
 def test_what_is_no_window_is_one_sentence(text: str, why: str) -> None:

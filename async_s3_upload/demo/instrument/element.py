@@ -43,7 +43,7 @@ def aviti_script(layout: str, plan: RunPlan) -> Script:
         outcome = "OutcomeFailed" if plan.ending == "failed" else "OutcomeCompleted"
         timeline.text(plan.after_data(0.3), "RunManifest.json", json.dumps({"RunName": "made_up"}) + "\n")
         timeline.torn_text(plan.after_data(0.6), "RunParameters.json", _parameters(plan, finished=True))
-        timeline.text(plan.after_data(1), "RunUploaded.json", json.dumps({"outcome": outcome}) + "\n")
+        timeline.torn_text(plan.after_data(0.99), "RunUploaded.json", json.dumps({"outcome": outcome}) + "\n")
     if plan.late_logs:
         timeline.text(LATE_LOGS[0], "Logs/wash.log", "wash: end\n")
     return timeline.script(layout, RUN_ID, plan.seed, plan.ending, ("RunUploaded.json",))

@@ -129,7 +129,7 @@ class Timeline:
         steps = sorted(self._steps, key=lambda step: step.at)  # stable: at the same time, in the order of adding
         ends_at = None
         if ending != "stalled":
-            ends_at = next(index for index, step in enumerate(steps) if step.path == markers[-1])
+            ends_at = max(index for index, step in enumerate(steps) if step.path == markers[-1])
         timed = tuple(
             Step(round(step.at * self.seconds, 6), step.action, step.path, step.size, step.text, step.source)
             for step in steps

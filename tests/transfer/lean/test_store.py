@@ -210,9 +210,9 @@ def test_a_route_is_read_off_a_prepared_request() -> None:
         (URL, {"Authorization": "AWS AK:sig"}, None, "signed with AWS, not"),
         (URL, {}, None, "signed with nothing"),
         (URL, {"Authorization": SIGNED, "X-Amz-S3session-Token": "t"}, None, "S3 Express sessions"),
-        (URL + "?x=y", {"Authorization": SIGNED}, "https://proxy:3128", "no http:// one"),
+        (URL + "?x=y", {"Authorization": SIGNED}, "https://proxy:3128", "the proxy is no http:// one"),
         (URL + "2", {"Authorization": SIGNED}, None, "address is of an unknown kind"),
-        (URL, {"Authorization": SIGNED, "x-amz-meta-a": "ü"}, None, "no plain text"),
+        (URL, {"Authorization": SIGNED, "x-amz-meta-a": "ü"}, None, "an object property is no plain text"),
         (URL, {"Authorization": SIGNED, "x-amz-meta-a": "a\r\nb: c"}, None, "no plain text"),
     ],
 )
@@ -239,7 +239,7 @@ async def test_what_is_not_served_goes_through_aiobotocore_and_the_log_says_so_o
             for number in range(3):
                 await store.put_object(bucket, str(number), memoryview(b"body"), None, DEFAULTS)
     (line,) = [record.message for record in caplog.records if "aiobotocore" in record.message]
-    assert bucket in line
+    assert line.startswith(f"bucket {bucket} is sent to through aiobotocore, not by the lean path: requests")
     assert "signed with AWS, not AWS4-HMAC-SHA256" in line
 
 
@@ -316,6 +316,9 @@ async def test_a_proxy_that_refuses_is_an_error_without_its_password(
                 await store.put_object("bucket", "a", b"x", None, DEFAULTS)
         assert proxy.asked == ["CONNECT 127.0.0.1:9"]
         assert "pass" not in str(caught.value)
+        if kind is LeanStore:
+            assert "the proxy answered 407 " in str(caught.value)
+            assert str(caught.value).endswith(" to CONNECT")
 
 
 async def test_a_refusal_tells_what_s3_said_and_no_secret(moto_server: S3Server, proxy_for: ProxyFor) -> None:
