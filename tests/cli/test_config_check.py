@@ -98,13 +98,13 @@ def test_a_webhook_is_well_where_it_refuses_an_empty_message(answer: Reached, le
 
 
 def log_dir_findings(path: Path) -> list[tuple[str, str, str]]:
-    return [(finding.check, finding.level, finding.text) for finding in check_log_dir(str(path))]
+    return [(finding.check, finding.level, finding.text) for finding in check_log_dir(str(path), NOW)]
 
 
 def test_a_log_folder_that_is_not_there_is_not_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(machine, "user", lambda: "lab")
     missing = tmp_path / "a" / "b"
-    assert log_dir_findings(missing) == [("log_dir", "ok", "is not there yet, user lab can make it")]
+    assert log_dir_findings(missing) == [("log_dir", "ok", "is not there yet, user lab can make it; no round ran")]
     assert list(tmp_path.iterdir()) == []
 
 
@@ -137,6 +137,19 @@ def test_a_log_folder_with_little_room_is_a_warning(tmp_path: Path, monkeypatch:
     assert first[:2] == ("log_dir", "warning")
     assert lock == ("lock", "ok", "is not there yet, nothing runs")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("written_s_ago", "text"),
+    [(None, "no round wrote its log there yet"), (7500, "a round last wrote its log 2h 05m ago")],
+)
+def test_a_log_folder_says_when_a_round_last_ran(tmp_path: Path, written_s_ago: float | None, text: str) -> None:
+    if written_s_ago is not None:
+        (tmp_path / "s3_upload.log").touch()
+        os.utime(tmp_path / "s3_upload.log", (NOW - written_s_ago, NOW - written_s_ago))
+    (first, _) = log_dir_findings(tmp_path)
+    assert first[1] == "ok"
+    assert first[2].endswith(f" left; {text}")
 
 
 SECTION: dict[str, Any] = {"monitored_directories": ["/a", "/b/*"], "bucket": "runs", "remote_path": "/nova/"}

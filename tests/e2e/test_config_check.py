@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from async_s3_upload.cli.config_check.machine import user
 from tests.support.command import Completed, run_command, start_command
 from tests.support.faults import Answer, Hold, Rule
 from tests.support.s3requests import Match, Request, on
@@ -62,7 +63,7 @@ def test_where_all_is_well_each_line_says_ok_and_nothing_stays_behind(lab: Lab) 
     destination = f"s3://{bucket}/nova/"
     key = lab.server.access_key
     assert [line for line in lines if line.startswith("ok ")] == [
-        f"ok       log_dir {lab.log_dir}: is not there yet, user root can make it",
+        f"ok       log_dir {lab.log_dir}: is not there yet, user {user()} can make it; no round ran",
         f"ok       monitor[0] {lab.sequencer()}: can be read: 1 run folder, 0 other sub-folders",
         f"ok       credentials: key {key[:4]}...{key[-4:]} from AWS_ACCESS_KEY_ID",
         f"ok       endpoint: {lab.server.endpoint}, region us-east-1",
@@ -424,4 +425,5 @@ def test_the_lock_of_an_upload_that_runs_is_no_trouble(moto_lab: Lab) -> None:
     assert found(done, "lock")["text"] == "is held: an upload runs at the moment, others wait for its end"
     after: Any = check(moto_lab, config, "--online", "--json")
     assert found(after, "lock")["text"] == "is free, nothing runs"
-    assert found(after, "log_dir")["text"].startswith("can be written by user root, ")
+    assert found(after, "log_dir")["text"].startswith(f"can be written by user {user()}, ")
+    assert "; a round last wrote its log " in found(after, "log_dir")["text"]
