@@ -173,7 +173,11 @@ def test_a_lock_that_cannot_be_opened_is_a_problem(tmp_path: Path, monkeypatch: 
 def test_state_that_cannot_be_read_is_told(tmp_path: Path) -> None:
     (tmp_path / "log").mkdir()
     (tmp_path / "log" / "uploads").write_text("in the way")
-    (tmp_path / "c.json").write_text(json.dumps({"log_dir": f"{tmp_path}/log", "monitor": [SECTION]}))
+    (tmp_path / "runs" / "run").mkdir(parents=True)
+    for name in ("RunInfo.xml", "CopyComplete.txt", "RTAComplete.txt"):
+        (tmp_path / "runs" / "run" / name).touch()
+    section = {**SECTION, "monitored_directories": [f"{tmp_path}/runs"]}
+    (tmp_path / "c.json").write_text(json.dumps({"log_dir": f"{tmp_path}/log", "monitor": [section]}))
     config = read_config(str(tmp_path / "c.json"))
     report = CheckReport("c.json")
     _look_here(config, report)
