@@ -233,6 +233,8 @@ def test_what_only_some_features_need_is_a_warning_and_exit_code_0(
 
     assert done.exit_code == done.json["exit_code"] == 0, done.stdout
     assert found(done, name)["level"] == "warning"
+    if name == "list_parts":
+        assert found(done, name)["advice"] == "give s3:ListMultipartUploadParts on the bucket's objects"
     assert found(done, name)["text"] == text
     assert moto_lab.server.objects(bucket) == {}
 
@@ -247,6 +249,7 @@ def test_a_probe_that_may_not_be_deleted_is_named(moto_lab: Lab) -> None:
     assert key.startswith(f"a/{PROBE}")
     assert done.exit_code == 0
     assert found(done, "delete")["level"] == "warning"
+    assert found(done, "delete")["advice"] == "remove it; uploads never delete and need no right for it"
     assert found(done, "delete")["text"] == f"the probe object stays, this user may not delete: s3://{bucket}/{key}"
 
 
@@ -258,6 +261,7 @@ def test_an_upload_that_cannot_be_aborted_is_a_problem_and_named(moto_lab: Lab) 
 
     (key,) = moto_lab.server.uploads_in_progress(bucket)
     assert done.exit_code == 1
+    assert found(done, "abort")["advice"] == "give s3:AbortMultipartUpload on the bucket's objects"
     assert found(done, "abort")["text"] == (
         f"multipart uploads cannot be aborted, this one stays: s3://{bucket}/{key}: "
         "S3 answered 403 AccessDenied: Answered by the fault proxy"
@@ -317,6 +321,19 @@ def test_keys_of_the_environment_that_end_are_named_with_their_end(
     assert found(done, "credentials")["level"] == level
     assert text in found(done, "credentials")["text"]
     assert "t0ken-value" not in done.stdout + done.stderr
+
+
+def test_a_probe_that_is_not_found_again_and_the_owner_are_told(moto_lab: Lab) -> None:
+    bucket = moto_lab.bucket()
+    moto_lab.make_run()
+    moto_lab.behind(Rule(on("HeadObject"), Answer(404)))
+    section = moto_lab.section(bucket, expected_bucket_owner="123456789012")
+
+    done = check(moto_lab, moto_lab.write_config(section), "--online", "--json")
+
+    assert done.exit_code == 1
+    assert found(done, "get")["text"] == "the object that was put is not there, or another one"
+    assert found(done, "owner")["text"] == "belongs to account 123456789012"
 
 
 def test_a_bucket_that_is_not_there_leaves_the_others_checked(moto_lab: Lab) -> None:
