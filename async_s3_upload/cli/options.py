@@ -12,10 +12,14 @@ from async_s3_upload.errors import EXIT_CODES, UsageError
 EXIT_CODE_HELP = "\b\nExit codes:\n" + "\n".join(f"  {code:<4} {text}" for code, text in EXIT_CODES.items())
 JSON_HELP = "Print one JSON document on stdout; everything else goes to stderr."
 
-EVENTS_HELP = "Print what happens as JSON lines on stdout (docs/events.md); everything else goes to stderr."
-
 AsJson = Annotated[bool, typer.Option("--json", help=JSON_HELP)]
-JsonEvents = Annotated[bool, typer.Option("--json-events", help=EVENTS_HELP)]
+JsonEvents = Annotated[
+    bool,
+    typer.Option(
+        "--json-events",
+        help="Print what happens as JSON lines on stdout (docs/events.md); everything else goes to stderr.",
+    ),
+]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Show only warnings and errors; the log file has everything.")]
 EndpointUrl = Annotated[str | None, typer.Option("--endpoint-url", metavar="URL", help="S3 server other than AWS.")]
 Profile = Annotated[str | None, typer.Option("--profile", metavar="NAME", help="Profile of ~/.aws to use.")]

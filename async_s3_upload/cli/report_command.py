@@ -46,6 +46,6 @@ def report(
     if config is not None:
         from async_s3_upload.config import read_config
 
-        log_dir = read_config(config).log_dir
+        log_dir = read_config(config, None).log_dir
     count = write_report_page(os.path.abspath(log_dir) if log_dir else state_folder(), out)
     typer.echo(f"{out}: {count:,} run{'' if count == 1 else 's'}")

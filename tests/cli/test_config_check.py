@@ -3,19 +3,24 @@
 import json
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from async_s3_upload.cli.config_check import machine
+from async_s3_upload.cli.config_check.command import _look_here, _torn
 from async_s3_upload.cli.config_check.findings import CheckReport, Finding
-from async_s3_upload.cli.config_check.machine import check_log_dir
-from async_s3_upload.cli.config_check.s3 import clock_finding, credentials_finding
+from async_s3_upload.cli.config_check.machine import check_folders, check_log_dir
+from async_s3_upload.cli.config_check.probe import _rights
+from async_s3_upload.cli.config_check.s3 import _check_credentials, clock_finding, credentials_finding
 from async_s3_upload.cli.config_check.summary import settings, summary_lines
-from async_s3_upload.cli.config_check.webhooks import webhook_finding
+from async_s3_upload.cli.config_check.webhooks import check_webhooks, webhook_finding
+from async_s3_upload.cli.survey import Survey
 from async_s3_upload.config import read_config
 from async_s3_upload.notify.reach import Reached
-from async_s3_upload.transfer.store_probe import BucketLook, CredentialsSeen
+from async_s3_upload.transfer.messages import ObjectSettings
+from async_s3_upload.transfer.store import BadCredentials
+from async_s3_upload.transfer.store_probe import BucketLook, CredentialsSeen, ProbeStore
 
 NOW = 1_700_000_000.0
 KEY = "AKIAIOSFODNN7EXAMPLE"  # pragma: allowlist secret
@@ -97,14 +102,107 @@ def test_a_webhook_is_well_where_it_refuses_an_empty_message(answer: Reached, le
     assert (finding.level, finding.text) == (level, text)
 
 
+@pytest.mark.parametrize(
+    ("answer", "advice"),
+    [
+        (Reached(404), "make a new one"),
+        (Reached(503), "look whether Slack is down"),
+        (Reached(None, "no answer"), "check network, proxy and the address (it is not shown)"),
+    ],
+)
+def test_what_to_do_about_a_webhook_is_said(answer: Reached, advice: str) -> None:
+    assert webhook_finding("Slack", answer).advice == advice
+
+
+@pytest.mark.parametrize(
+    ("seen", "advice"),
+    [
+        (CredentialsSeen("env", KEY, True, None), "use a role, SSO or a lasting key for what runs by cron"),
+        (CredentialsSeen("env", KEY, True, NOW + 3600), "renew them, or use what renews itself"),
+        (CredentialsSeen("sso", KEY, True, NOW - 1), "renew them"),
+    ],
+)
+def test_what_to_do_about_credentials_is_said(seen: CredentialsSeen, advice: str) -> None:
+    assert credentials_finding(seen, NOW).advice == advice
+
+
+async def test_where_credentials_that_are_lacking_have_to_be_set_is_said() -> None:
+    class Store:
+        async def credentials(self) -> CredentialsSeen:
+            raise BadCredentials("none")
+
+    finding = await _check_credentials(cast("ProbeStore", Store()))
+    assert finding.advice == "set them where the command runs: cron and systemd have an environment of their own"
+
+
+@pytest.mark.parametrize(
+    ("method", "origin"),
+    [
+        ("config-file", "the config file of AWS"),
+        ("container-role", "the container's role"),
+        ("assume-role", "an assumed role"),
+        ("assume-role-with-web-identity", "a role assumed with a web identity"),
+    ],
+)
+def test_where_credentials_come_from_is_said_in_words(method: str, origin: str) -> None:
+    assert credentials_finding(CredentialsSeen(method, KEY, False, None), NOW).text == f"key AKIA...MPLE from {origin}"
+
+
+async def test_no_webhook_is_well_but_said(tmp_path: Path) -> None:
+    path = tmp_path / "c.json"
+    path.write_text(json.dumps({"monitor": [SECTION]}))
+    (finding,) = await check_webhooks(read_config(str(path)), {})
+    assert finding.text == (
+        "no webhook is set, nobody is told of anything; set slack_alert_webhook if people should be told"
+    )
+
+
+def test_the_rights_that_a_key_of_kms_takes_are_named() -> None:
+    rights = list(_rights(ObjectSettings(server_side_encryption="aws:kms")))
+    assert rights == ["s3:PutObject on the bucket's objects", "kms:GenerateDataKey and kms:Decrypt on the key"]
+
+
+def test_a_lock_that_cannot_be_opened_is_a_problem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "user", lambda: "lab")
+    (tmp_path / "s3_upload.lock").mkdir()
+    lock = next(found for found in check_log_dir(str(tmp_path), 0.0) if found.check == "lock")
+    assert (lock.check, lock.level) == ("lock", "problem")
+    assert lock.advice == "give it to user lab, or remove it while nothing runs"
+
+
+def test_state_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+    (tmp_path / "log").mkdir()
+    (tmp_path / "log" / "uploads").write_text("in the way")
+    (tmp_path / "runs" / "run").mkdir(parents=True)
+    for name in ("RunInfo.xml", "CopyComplete.txt", "RTAComplete.txt"):
+        (tmp_path / "runs" / "run" / name).touch()
+    section = {**SECTION, "monitored_directories": [f"{tmp_path}/runs"]}
+    (tmp_path / "c.json").write_text(json.dumps({"log_dir": f"{tmp_path}/log", "monitor": [section]}))
+    config = read_config(str(tmp_path / "c.json"))
+    report = CheckReport("c.json")
+    _look_here(config, report)
+    assert report.run_lines is not None
+    assert report.run_lines[0].startswith("runs: nobody knows what is uploaded already: ")
+    (finding,) = _torn(config, Survey(torn_logs=["a run log is torn"]))
+    assert (finding.text, finding.advice) == ("a run log is torn", "its run goes up from the start")
+
+
+def test_a_folder_without_runs_is_a_warning(tmp_path: Path) -> None:
+    path = tmp_path / "c.json"
+    path.write_text(json.dumps({"monitor": [{**SECTION, "monitored_directories": [str(tmp_path)]}]}))
+    (finding,) = check_folders(read_config(str(path)), NOW)
+    assert finding.text.startswith("can be read, and has ")
+    assert finding.advice == "check that this is the folder right above the run folders, and that it is mounted"
+
+
 def log_dir_findings(path: Path) -> list[tuple[str, str, str]]:
-    return [(finding.check, finding.level, finding.text) for finding in check_log_dir(str(path))]
+    return [(finding.check, finding.level, finding.text) for finding in check_log_dir(str(path), NOW)]
 
 
 def test_a_log_folder_that_is_not_there_is_not_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(machine, "user", lambda: "lab")
     missing = tmp_path / "a" / "b"
-    assert log_dir_findings(missing) == [("log_dir", "ok", "is not there yet, user lab can make it")]
+    assert log_dir_findings(missing) == [("log_dir", "ok", "is not there yet, user lab can make it; no round ran")]
     assert list(tmp_path.iterdir()) == []
 
 
@@ -137,6 +235,19 @@ def test_a_log_folder_with_little_room_is_a_warning(tmp_path: Path, monkeypatch:
     assert first[:2] == ("log_dir", "warning")
     assert lock == ("lock", "ok", "is not there yet, nothing runs")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("written_s_ago", "text"),
+    [(None, "no round wrote its log there yet"), (7500, "a round last wrote its log 2h 05m ago")],
+)
+def test_a_log_folder_says_when_a_round_last_ran(tmp_path: Path, written_s_ago: float | None, text: str) -> None:
+    if written_s_ago is not None:
+        (tmp_path / "s3_upload.log").touch()
+        os.utime(tmp_path / "s3_upload.log", (NOW - written_s_ago, NOW - written_s_ago))
+    (first, _) = log_dir_findings(tmp_path)
+    assert first[1] == "ok"
+    assert first[2].endswith(f" left; {text}")
 
 
 SECTION: dict[str, Any] = {"monitored_directories": ["/a", "/b/*"], "bucket": "runs", "remote_path": "/nova/"}
@@ -187,6 +298,15 @@ def test_a_summary_says_what_each_rule_of_a_section_means(tmp_path: Path) -> Non
     ]
     assert settings(config)["monitor"][1] == {**SECTION, **rules}
     json.dumps(settings(config))
+
+
+def test_a_summary_names_the_old_rule_and_one_webhook_for_all(tmp_path: Path) -> None:
+    path = tmp_path / "c.json"
+    hook = {"slack_log_webhook": "https://x/y"}
+    path.write_text(json.dumps({**hook, "monitor": [{**SECTION, "completion": "any"}]}))
+    lines = "\n".join(summary_lines(read_config(str(path))))
+    assert "any termination file is there" in lines
+    assert "successes and failures go to one webhook" in lines
 
 
 def test_a_summary_of_webhooks_shows_neither(tmp_path: Path) -> None:

@@ -62,6 +62,12 @@ def test_a_run_log_becomes_a_run_of_the_page(log_dir: Path) -> None:
     assert "nothing was tried" in found.next_step or "tries 1 failed file again" in found.next_step
 
 
+def test_what_met_the_run_itself_has_no_name_of_a_file() -> None:
+    run = RunSummary("run", "partial", "", "log", "journal", "manifests", "/seq/run", failures={"/seq/run": "why"})
+
+    assert list(page_run(run).failures) == [("the run as a whole", "why")]
+
+
 def test_a_run_that_needs_nothing_has_no_next_step() -> None:
     done = RunSummary("run", "completed", "nothing to do", "log", "journal", "manifests", instrument="G4 1.2")
 

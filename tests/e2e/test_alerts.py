@@ -126,6 +126,20 @@ def test_a_stalled_run_that_goes_on_is_told(moto_lab: Lab) -> None:
     assert moto_lab.slack.texts("alert")[1:] == [recovered(f"{run.name} goes on")]
 
 
+def test_a_run_that_did_not_fail_after_all_is_told(moto_lab: Lab) -> None:
+    status = "<RunCompletionStatus><RunStatus>{}</RunStatus></RunCompletionStatus>"
+    failed = {"RunCompletionStatus.xml": status.format("RunErrored").encode()}
+    bucket, run = moto_lab.bucket(), moto_lab.make_run(files=failed)
+    config = moto_lab.write_config(moto_lab.section(bucket))
+    assert moto_lab.monitor(config).exit_code == 0
+    assert len(moto_lab.slack.texts("alert")) == 1
+    for marker in [*run.glob("*Complete.txt"), run / "RunCompletionStatus.xml"]:
+        marker.unlink()
+    assert moto_lab.monitor(config).exit_code == 0
+    told = f"{run.name} does not count as failed on the instrument any more"
+    assert moto_lab.slack.texts("alert")[1:] == [recovered(told)]
+
+
 def test_without_a_writable_log_folder_each_round_tells(moto_lab: Lab) -> None:
     (moto_lab.folder / "file").write_text("in the way")
     log_dir = str(moto_lab.folder / "file" / "log")
@@ -141,8 +155,8 @@ def test_who_tells_nobody_needs_no_webhook(moto_lab: Lab) -> None:
     bucket, run = moto_lab.bucket(), moto_lab.make_run()
     config = moto_lab.write_config(moto_lab.section(bucket), slack_alert_webhook="env:LAB_HOOK")
     assert moto_lab.monitor(config, env={"LAB_HOOK": moto_lab.slack.url}).exit_code == 0
-    for command in ("verify", "cleanup", "status"):
-        done = run_command(command, "--config", str(config), env=moto_lab.server.environment())
+    for command in (["verify"], ["cleanup"], ["status"], ["report", str(moto_lab.folder / "page.html")]):
+        done = run_command(*command, "--config", str(config), env=moto_lab.server.environment())
         assert done.exit_code == 0, done.stderr
     assert moto_lab.slack.texts() == [success(run)]
 

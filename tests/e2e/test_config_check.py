@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from async_s3_upload.cli.config_check.machine import user
 from tests.support.command import Completed, run_command, start_command
 from tests.support.faults import Answer, Hold, Rule
 from tests.support.s3requests import Match, Request, on
@@ -62,7 +63,7 @@ def test_where_all_is_well_each_line_says_ok_and_nothing_stays_behind(lab: Lab) 
     destination = f"s3://{bucket}/nova/"
     key = lab.server.access_key
     assert [line for line in lines if line.startswith("ok ")] == [
-        f"ok       log_dir {lab.log_dir}: is not there yet, user root can make it",
+        f"ok       log_dir {lab.log_dir}: is not there yet, user {user()} can make it; no round ran",
         f"ok       monitor[0] {lab.sequencer()}: can be read: 1 run folder, 0 other sub-folders",
         f"ok       credentials: key {key[:4]}...{key[-4:]} from AWS_ACCESS_KEY_ID",
         f"ok       endpoint: {lab.server.endpoint}, region us-east-1",
@@ -164,7 +165,7 @@ def test_a_config_with_mistakes_tells_them_all_and_ends_with_2(moto_lab: Lab) ->
             "give s3:ListBucket on the bucket",
         ),
         (
-            Rule(on("HeadBucket"), Answer(403, headers={"Date": formatdate(time() - 1200, usegmt=True)})),
+            None,  # made when the test runs: its time counts from then
             "clock",
             "is 20m 00s ahead of S3's",
             "S3 refuses requests at 15 minutes; set the clock, use NTP",
@@ -173,10 +174,11 @@ def test_a_config_with_mistakes_tells_them_all_and_ends_with_2(moto_lab: Lab) ->
     ids=["put", "checksum", "multipart", "owner", "list", "clock"],
 )
 def test_what_keeps_runs_from_going_up_is_a_problem_with_what_to_do(
-    moto_lab: Lab, rule: Rule, name: str, text: str, advice: str
+    moto_lab: Lab, rule: Rule | None, name: str, text: str, advice: str
 ) -> None:
     bucket, _ = moto_lab.bucket(), moto_lab.make_run()
-    moto_lab.behind(rule)
+    then = formatdate(time() - 1200, usegmt=True)
+    moto_lab.behind(rule or Rule(on("HeadBucket"), Answer(403, headers={"Date": then})))
     section = moto_lab.section(bucket, tags={"a": "b"}, expected_bucket_owner="123456789012")
 
     done = check(moto_lab, moto_lab.write_config(section), "--online", "--json")
@@ -184,7 +186,7 @@ def test_what_keeps_runs_from_going_up_is_a_problem_with_what_to_do(
     assert done.exit_code == done.json["exit_code"] == 1, done.stdout
     problem = found(done, name)
     assert problem["level"] == "problem"
-    if name == "clock":  # the seconds between making this test and running it
+    if name == "clock":  # and some seconds until the command asks
         assert problem["text"].startswith("is 20m "), problem
     else:
         assert problem["text"] == text
@@ -232,6 +234,8 @@ def test_what_only_some_features_need_is_a_warning_and_exit_code_0(
 
     assert done.exit_code == done.json["exit_code"] == 0, done.stdout
     assert found(done, name)["level"] == "warning"
+    if name == "list_parts":
+        assert found(done, name)["advice"] == "give s3:ListMultipartUploadParts on the bucket's objects"
     assert found(done, name)["text"] == text
     assert moto_lab.server.objects(bucket) == {}
 
@@ -246,6 +250,7 @@ def test_a_probe_that_may_not_be_deleted_is_named(moto_lab: Lab) -> None:
     assert key.startswith(f"a/{PROBE}")
     assert done.exit_code == 0
     assert found(done, "delete")["level"] == "warning"
+    assert found(done, "delete")["advice"] == "remove it; uploads never delete and need no right for it"
     assert found(done, "delete")["text"] == f"the probe object stays, this user may not delete: s3://{bucket}/{key}"
 
 
@@ -257,6 +262,7 @@ def test_an_upload_that_cannot_be_aborted_is_a_problem_and_named(moto_lab: Lab) 
 
     (key,) = moto_lab.server.uploads_in_progress(bucket)
     assert done.exit_code == 1
+    assert found(done, "abort")["advice"] == "give s3:AbortMultipartUpload on the bucket's objects"
     assert found(done, "abort")["text"] == (
         f"multipart uploads cannot be aborted, this one stays: s3://{bucket}/{key}: "
         "S3 answered 403 AccessDenied: Answered by the fault proxy"
@@ -316,6 +322,19 @@ def test_keys_of_the_environment_that_end_are_named_with_their_end(
     assert found(done, "credentials")["level"] == level
     assert text in found(done, "credentials")["text"]
     assert "t0ken-value" not in done.stdout + done.stderr
+
+
+def test_a_probe_that_is_not_found_again_and_the_owner_are_told(moto_lab: Lab) -> None:
+    bucket = moto_lab.bucket()
+    moto_lab.make_run()
+    moto_lab.behind(Rule(on("HeadObject"), Answer(404)))
+    section = moto_lab.section(bucket, expected_bucket_owner="123456789012")
+
+    done = check(moto_lab, moto_lab.write_config(section), "--online", "--json")
+
+    assert done.exit_code == 1
+    assert found(done, "get")["text"] == "the object that was put is not there, or another one"
+    assert found(done, "owner")["text"] == "belongs to account 123456789012"
 
 
 def test_a_bucket_that_is_not_there_leaves_the_others_checked(moto_lab: Lab) -> None:
@@ -424,4 +443,5 @@ def test_the_lock_of_an_upload_that_runs_is_no_trouble(moto_lab: Lab) -> None:
     assert found(done, "lock")["text"] == "is held: an upload runs at the moment, others wait for its end"
     after: Any = check(moto_lab, config, "--online", "--json")
     assert found(after, "lock")["text"] == "is free, nothing runs"
-    assert found(after, "log_dir")["text"].startswith("can be written by user root, ")
+    assert found(after, "log_dir")["text"].startswith(f"can be written by user {user()}, ")
+    assert "; a round last wrote its log " in found(after, "log_dir")["text"]

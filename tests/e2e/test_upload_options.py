@@ -171,7 +171,9 @@ def test_help_tells_every_option_and_exit_code() -> None:
     options = "local-path bucket remote-path skip-check cores concurrency threads exclude dry-run log-dir endpoint-url"
     for option in [*options.split(), "profile", "region", "json"]:
         assert f"--{option}" in done.stdout
-    assert "Print one JSON document on stdout; everything else goes to stderr." in done.stdout
+    words = " ".join(done.stdout.split())
+    assert "Print one JSON document on stdout; everything else goes to stderr." in words
+    assert "Print what happens as JSON lines on stdout (docs/events.md); everything else goes to stderr." in words
     for line in (
         "0    done, or nothing to do",
         "1    fatal: AWS access, a bucket, the log folder, or a manifest that cannot be read",

@@ -23,6 +23,7 @@ def wheel_problems(path: Path) -> list[str]:
         about = f"async_s3_upload-{__version__}.dist-info"
         metadata = wheel.read(f"{about}/METADATA").decode()
     package = {str(file.relative_to(ROOT)) for file in (ROOT / "async_s3_upload").rglob("*.py")}
+    package |= {str(file.relative_to(ROOT)) for file in (ROOT / "async_s3_upload/notify/report_page").iterdir()}
     wanted = {*package, "async_s3_upload/py.typed", f"{about}/licenses/LICENSE", f"{about}/entry_points.txt"}
     problems = [f"the wheel lacks {name}" for name in sorted(wanted - names)]
     strays = {name for name in names - wanted if not name.startswith(about)}

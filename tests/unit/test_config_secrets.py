@@ -114,6 +114,8 @@ def test_what_names_no_variable_and_no_file_is_not_shown(tmp_path: Path, text: s
         read_config(path, {} if looked_up else None)
     (problem,) = caught.value.problems
     assert problem.startswith(f"slack_log_webhook: {text[: text.index(':')]}: must be followed by ")
+    what = "env: must be followed by the name of a variable", "file: must be followed by an absolute path"
+    assert problem.startswith(f"slack_log_webhook: {what[text.startswith('file:')]} ")
     assert "SECRET" not in problem
 
 

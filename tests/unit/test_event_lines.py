@@ -38,6 +38,9 @@ def test_the_published_schema_is_the_one_of_the_events() -> None:
     published = json.loads((DOCS / "events.schema.json").read_text())
     assert published == event_schema(), "python -m async_s3_upload.cli.progress.event_schema > docs/events.schema.json"
     Draft202012Validator.check_schema(published)
+    assert published["title"] == "A line of async-s3-upload --json-events"
+    for kind in published["$defs"].values():
+        assert kind["properties"]["time"]["description"] == "When it was told, UTC, to the millisecond."
 
 
 def test_the_document_names_every_event_and_every_field_of_it() -> None:

@@ -15,7 +15,7 @@ from rich.console import Console
 
 from async_s3_upload.cli.logs import LOG_FILE, console_log, file_log
 from async_s3_upload.cli.progress.estimate import WINDOW_S, Pace
-from async_s3_upload.cli.progress.live import APPEAR_AFTER_S, LiveView, can_show
+from async_s3_upload.cli.progress.live import APPEAR_AFTER_S, DRAW_EVERY_S, LiveView, can_show
 from async_s3_upload.cli.progress.plain import EVERY_S, PlainLines
 from async_s3_upload.cli.progress.screen import Shown, picture
 from async_s3_upload.delivery.watching import RunProgress
@@ -277,10 +277,23 @@ def test_a_terminal_that_goes_away_ends_the_view_and_nothing_else(
 
     stage.appear()
     monkeypatch.setattr(stage.stream, "write", gone)
+    stage.clock.now_s += DRAW_EVERY_S
     stage.view.look([run()], activity())
     assert not stage.view.is_there
+    stage.clock.now_s += DRAW_EVERY_S
     stage.view.look([run()], activity())
     stage.view.rest()
+
+
+def test_a_look_that_comes_soon_after_another_draws_nothing(stage: Stage) -> None:
+    stage.appear()
+    before = stage.stream.getvalue()
+    stage.clock.now_s += DRAW_EVERY_S / 2
+    stage.view.look([run()], activity())
+    assert stage.stream.getvalue() == before
+    stage.clock.now_s += DRAW_EVERY_S / 2
+    stage.view.look([run()], activity())
+    assert len(stage.stream.getvalue()) > len(before)
 
 
 class Terminal(io.StringIO):

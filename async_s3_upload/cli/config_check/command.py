@@ -44,7 +44,7 @@ async def _look_around(config: Config, environ: Mapping[str, str], report: Check
 
 def _look_here(config: Config, report: CheckReport) -> None:
     now = time.time()
-    report.findings += check_log_dir(config.log_dir)
+    report.findings += check_log_dir(config.log_dir, now)
     report.findings += check_folders(config, now)
     try:
         found = survey(config, now)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import getpass
 import os
+import pwd
 import tempfile
 from collections.abc import Iterator
 
@@ -16,7 +16,7 @@ from async_s3_upload.errors import LogDirError
 from async_s3_upload.runs.discover import find_runs
 from async_s3_upload.state.lock import AlreadyRunning, exclusive
 from async_s3_upload.state.run_logs import LOCKS, UPLOADS
-from async_s3_upload.text import plural, size_text
+from async_s3_upload.text import duration_text, plural, size_text
 
 LEAST_SPACE = 100 * 10**6
 """Bytes; the run log and the journal of a run of a million files take some 400 MB."""
@@ -25,13 +25,13 @@ LEAST_SPACE = 100 * 10**6
 def user() -> str:
     """Return the name of the user of this process, or the number where it has no name."""
     try:
-        return getpass.getuser()
-    except (KeyError, OSError):
+        return pwd.getpwuid(os.getuid()).pw_name  # variables such as USER may name another one
+    except KeyError:
         return f"number {os.getuid()}"
 
 
-def check_log_dir(log_dir: str) -> Iterator[Finding]:
-    """Tell whether the log folder can be written; one that is not there yet is not made."""
+def check_log_dir(log_dir: str, now: float) -> Iterator[Finding]:
+    """Tell whether the log folder can be written, and when a round last did; one that is not there yet is not made."""
     subject = f"log_dir {log_dir}"
     trouble = _write_trouble(log_dir) if os.path.isdir(log_dir) else _making_trouble(log_dir)
     if trouble:
@@ -39,15 +39,28 @@ def check_log_dir(log_dir: str) -> Iterator[Finding]:
         yield Finding("log_dir", "problem", subject, trouble, advice)
         return
     if not os.path.isdir(log_dir):
-        yield Finding("log_dir", "ok", subject, f"is not there yet, user {user()} can make it")
+        yield Finding("log_dir", "ok", subject, f"is not there yet, user {user()} can make it; no round ran")
         return
     space = os.statvfs(log_dir)
     free = space.f_bavail * space.f_frsize
     if free < LEAST_SPACE:
         yield Finding("log_dir", "warning", subject, f"has only {size_text(free)} left", "make room")
     else:
-        yield Finding("log_dir", "ok", subject, f"can be written by user {user()}, {size_text(free)} left")
+        yield Finding(
+            "log_dir",
+            "ok",
+            subject,
+            f"can be written by user {user()}, {size_text(free)} left; {_last_round(log_dir, now)}",
+        )
     yield from _check_lock(log_dir)
+
+
+def _last_round(log_dir: str, now: float) -> str:
+    try:
+        age_s = max(0.0, now - os.stat(os.path.join(log_dir, LOG_FILE)).st_mtime)
+    except OSError:
+        return "no round wrote its log there yet"
+    return f"a round last wrote its log {duration_text(age_s)} ago"
 
 
 def _making_trouble(path: str) -> str:

@@ -8,8 +8,8 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import fields
 from datetime import UTC, datetime
-from functools import cache, lru_cache
-from typing import Any, TextIO
+from functools import lru_cache
+from typing import Any, TextIO, get_args
 
 from async_s3_upload.cli.logs import silence
 from async_s3_upload.delivery.events import RunFileDone, RunPartDone, RunProgressed, WatchEvent
@@ -28,7 +28,7 @@ def event_object(event: WatchEvent, time_s: float) -> dict[str, Any]:
         "time": f"{_second_text(milliseconds // 1000)}.{milliseconds % 1000:03}Z",
         "event": event.event,
     }
-    for name in _fields_of(type(event)):
+    for name in _FIELDS[type(event)]:
         found[name] = getattr(event, name)
     return found
 
@@ -38,9 +38,9 @@ def _second_text(second: int) -> str:
     return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
-@cache
-def _fields_of(kind: Any) -> tuple[str, ...]:
-    return tuple(found.name for found in fields(kind))
+_FIELDS: dict[type[Any], tuple[str, ...]] = {
+    kind: tuple(found.name for found in fields(kind)) for kind in get_args(WatchEvent)
+}
 
 
 class EventLines:

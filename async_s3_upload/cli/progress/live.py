@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 APPEAR_AFTER_S = 1.5
 """An upload that ends sooner needs no view, and has not to pay for it."""
 
+DRAW_EVERY_S = 0.5
+"""So often it is drawn where there is no line of the log to be written."""
+
 
 def can_show(stream: TextIO, environ: Mapping[str, str]) -> bool:
     """Tell whether there is a terminal behind ``stream`` on which lines can be drawn anew."""
@@ -45,6 +48,7 @@ class LiveView:
         self._clock = clock
         self._paces: dict[RunProgress, Pace] = {}
         self._began_at: float | None = None
+        self._drawn_at = 0.0
         self._screen: Screen | None = None
         self._lines: list[str] = []
         self._lock = threading.Lock()  # folders are looked through, and that is logged, in other threads
@@ -75,7 +79,9 @@ class LiveView:
             self._began_at = now
         if self._began_at is None or now - self._began_at < APPEAR_AFTER_S:
             return
-        self._draw(activity)
+        if self._lines or now - self._drawn_at >= DRAW_EVERY_S:
+            self._drawn_at = now
+            self._draw(activity)
 
     def _draw(self, activity: Activity) -> None:
         from async_s3_upload.cli.progress.screen import Screen, Shown
