@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
+from typer.main import get_command
 
 from async_s3_upload.cli.config_check.findings import Check
+from async_s3_upload.cli.main import app
 from async_s3_upload.cli.status.command import Status
 from async_s3_upload.config import read_config
 from async_s3_upload.errors import EXIT_CODES
@@ -168,6 +170,36 @@ def anchors(file: Path) -> set[str]:
     """Anchors that the headings of a document get."""
     headings = re.findall(r"^#+ (.*)$", file.read_text(encoding="utf-8"), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def called_in(document: str) -> list[list[str]]:
+    """Calls of the command in the shell blocks of a document, without comments and what follows in a pipe."""
+    text = (ROOT / document).read_text(encoding="utf-8").replace("\\\n", " ")
+    blocks = re.findall(r"^```(?:sh|cron)\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    lines = re.sub(r"[#|>].*", "", "\n".join(blocks))
+    calls = re.findall(r"(?<!--programs )\basync-s3-upload(?::[\d.]+)? ([a-z-].*)", lines)
+    return [call.split() for call in calls]
+
+
+@pytest.mark.parametrize("document", [name for name in DOCUMENTS if called_in(name)])
+def test_commands_and_options_in_the_documents_exist(document: str) -> None:
+    wrong = []
+    for words in called_in(document):
+        known = get_command(app)
+        for word in words:
+            below = getattr(known, "commands", {})
+            is_option = word in {name for option in known.params for name in option.opts}
+            if word in below:
+                known = below[word]
+            elif (below or word.startswith("-")) and not is_option:
+                wrong.append(" ".join(words))
+    assert not wrong
+
+
+def test_the_quick_start_calls_each_step() -> None:
+    steps = [" ".join(words[:2]) if words[0] == "config" else words[0] for words in called_in("README.md")]
+    quick_start = ["config check", "monitor", "monitor", "status", "verify", "report"]
+    assert quick_start == steps[-len(quick_start) - 1 : -1]
 
 
 def test_dockerfile_runs_the_command_as_a_user_without_rights() -> None:
