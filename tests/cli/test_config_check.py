@@ -9,10 +9,10 @@ import pytest
 
 from async_s3_upload.cli.config_check import machine
 from async_s3_upload.cli.config_check.findings import CheckReport, Finding
-from async_s3_upload.cli.config_check.machine import check_log_dir
+from async_s3_upload.cli.config_check.machine import check_log_dir, check_outputs
 from async_s3_upload.cli.config_check.s3 import clock_finding, credentials_finding
 from async_s3_upload.cli.config_check.summary import settings, summary_lines
-from async_s3_upload.cli.config_check.webhooks import webhook_finding
+from async_s3_upload.cli.config_check.webhooks import check_webhooks, webhook_finding
 from async_s3_upload.config import read_config
 from async_s3_upload.notify.reach import Reached
 from async_s3_upload.transfer.store_probe import BucketLook, CredentialsSeen
@@ -209,6 +209,87 @@ def test_a_summary_of_webhooks_shows_neither(tmp_path: Path) -> None:
     config = read_config(str(path))
     assert "s3cr3t" not in "".join(summary_lines(config)) + json.dumps(settings(config))
     assert settings(config)["slack_log_webhook"] == "(set, not shown)"
+
+
+@pytest.mark.parametrize(
+    ("seen", "advice"),
+    [
+        (CredentialsSeen("env", KEY, True, None), "use a role, SSO or a lasting key for what runs by cron"),
+        (CredentialsSeen("env", KEY, True, NOW + 60), "renew them, or use what renews itself"),
+        (CredentialsSeen("sso", KEY, True, NOW - 60), "renew them"),
+    ],
+)
+def test_credentials_that_end_come_with_what_to_do(seen: CredentialsSeen, advice: str) -> None:
+    assert credentials_finding(seen, NOW).advice == advice
+
+
+@pytest.mark.parametrize(
+    ("method", "origin"),
+    [
+        ("shared-credentials-file", "the credentials file"),
+        ("config-file", "the config file of AWS"),
+        ("container-role", "the container's role"),
+        ("assume-role", "an assumed role"),
+        ("assume-role-with-web-identity", "a role assumed with a web identity"),
+    ],
+)
+def test_where_credentials_come_from_is_said_in_words(method: str, origin: str) -> None:
+    assert credentials_finding(CredentialsSeen(method, KEY, False, None), NOW).text == f"key AKIA...MPLE from {origin}"
+
+
+@pytest.mark.parametrize(
+    ("answer", "advice"),
+    [
+        (Reached(404), "make a new one"),
+        (Reached(503), "look whether Slack is down"),
+        (Reached(None, "no answer"), "check network, proxy and the address (it is not shown)"),
+    ],
+)
+def test_a_webhook_that_is_not_well_comes_with_what_to_do(answer: Reached, advice: str) -> None:
+    assert webhook_finding("Slack", answer).advice == advice
+
+
+def test_a_lock_that_cannot_be_opened_is_a_problem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "user", lambda: "lab")
+    (tmp_path / "s3_upload.lock").mkdir()
+    _, lock = check_log_dir(str(tmp_path), NOW)
+    assert (lock.check, lock.level) == ("lock", "problem")
+    assert lock.text == f"lock {tmp_path / 's3_upload.lock'} cannot be opened: Is a directory"
+    assert lock.advice == "give it to user lab, or remove it while nothing runs"
+
+
+def test_files_that_each_round_replaces_need_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "user", lambda: "lab")
+    missing = tmp_path / "missing"
+    outputs = {"report_html": str(tmp_path / "r.html"), "metrics_file": str(missing / "m.prom")}
+    path = tmp_path / "c.json"
+    path.write_text(json.dumps({**outputs, "monitor": [SECTION]}))
+    report, metrics = check_outputs(read_config(str(path)))
+    assert (report.level, report.text) == ("ok", "can be replaced")
+    assert metrics.as_line() == (
+        f"problem  metrics_file {missing / 'm.prom'}: {missing} cannot be written by user lab: "
+        "No such file or directory; make the folder, and give the user the right to it"
+    )
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["c.json"]
+
+
+def test_a_summary_of_one_webhook_and_the_old_rule(tmp_path: Path) -> None:
+    path = tmp_path / "c.json"
+    section = {**SECTION, "completion": "any"}
+    path.write_text(json.dumps({"slack_log_webhook": "https://x/y", "monitor": [section]}))
+    lines = summary_lines(read_config(str(path)))
+    assert lines[1] == "  Slack: successes and failures go to one webhook"
+    assert "      any termination file is there" in lines
+
+
+async def test_without_a_webhook_nobody_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "c.json"
+    path.write_text(json.dumps({"monitor": [SECTION]}))
+    (finding,) = await check_webhooks(read_config(str(path)), {})
+    assert finding.as_line() == (
+        "ok       Slack: no webhook is set, nobody is told of anything; "
+        "set slack_alert_webhook if people should be told"
+    )
 
 
 def test_a_report_counts_and_lists_problems() -> None:
