@@ -1,4 +1,4 @@
-"""The files and tables of a comparison: JSON with every run, TSV, and the README's Markdown."""
+"""The files and tables of a comparison: JSON with every run, TSV, and Markdown for the documents."""
 
 import json
 import os
@@ -57,7 +57,7 @@ def tsv(runs: Sequence[Run]) -> str:
 
 
 def markdown(report: Report) -> str:
-    """Return the tables for the README: the ratios, then the medians of every program."""
+    """Return the tables for the documents: the ratios, then the medians of every program."""
     found = summaries(report.runs)
     return f"{_ratio_table(found, _markdown_table)}\n\n{_median_table(found, _markdown_table)}"
 

@@ -6,7 +6,7 @@ import logging
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TextIO
@@ -29,8 +29,12 @@ class Stage:
 
     def monitor(self, config: str, output: TextIO) -> int:
         """Run one round of ``monitor`` to its end; what it tells goes to ``output``. Returns its exit code."""
-        command = [sys.executable, "-m", "async_s3_upload", "monitor", "--config", config]
-        done = subprocess.run(command, env=self._environment(), stdout=output, stderr=output, check=False)  # noqa: S603 - our own command
+        return self.run(["monitor", "--config", config], output, output)
+
+    def run(self, arguments: Sequence[str], output: TextIO, errors: TextIO) -> int:
+        """Run the command to its end, and return its exit code. On a terminal behind ``errors`` it shows its view."""
+        command = [sys.executable, "-m", "async_s3_upload", *arguments]
+        done = subprocess.run(command, env=self._environment(), stdout=output, stderr=errors, check=False)  # noqa: S603 - our own command
         return done.returncode
 
     def objects(self) -> dict[str, int]:

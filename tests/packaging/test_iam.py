@@ -1,4 +1,4 @@
-"""The policies in packaging/iam are policies, and hold what README says is needed and nothing else."""
+"""The policies in packaging/iam are policies, and hold what docs/deployment.md says is needed and nothing else."""
 
 import json
 import re
@@ -29,15 +29,15 @@ def actions(name: str) -> set[str]:
     return {action for statement in statements(name) for action in statement["Action"]}
 
 
-def rights_of_the_readme() -> set[str]:
-    readme = (ROOT / "README.md").read_text()
-    chapter = readme[readme.index("\n## Authentication") : readme.index("\n## Logs and state")]
+def rights_of_the_document() -> set[str]:
+    document = (ROOT / "docs" / "deployment.md").read_text()
+    chapter = document[document.index("\n## Authentication") : document.index("\n## cron and systemd")]
     rows = [line.split(" | ")[0] for line in chapter.splitlines() if line.startswith("| `")]
     return {right for row in rows for right in re.findall(r"`((?:s3|kms):\w+)`", row)}
 
 
-def test_every_right_that_the_readme_names_is_in_a_policy_and_no_other_is() -> None:
-    assert rights_of_the_readme() == {action for name in POLICIES for action in actions(name)}
+def test_every_right_that_the_document_names_is_in_a_policy_and_no_other_is() -> None:
+    assert rights_of_the_document() == {action for name in POLICIES for action in actions(name)}
 
 
 def test_one_policy_has_all_that_a_monitored_bucket_needs() -> None:

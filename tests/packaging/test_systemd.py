@@ -1,4 +1,4 @@
-"""The units are taken by systemd, and README and the units speak of the same files."""
+"""The units are taken by systemd, and the documents and the units speak of the same files."""
 
 import re
 import shutil

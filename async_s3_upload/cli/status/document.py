@@ -1,4 +1,4 @@
-"""The JSON documents of ``status``; their keys are in the README."""
+"""The JSON documents of ``status``; their keys are in docs/commands.md."""
 
 from __future__ import annotations
 
