@@ -3,24 +3,19 @@
 import json
 import os
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
 from async_s3_upload.cli.config_check import machine
-from async_s3_upload.cli.config_check.command import _look_here, _torn
 from async_s3_upload.cli.config_check.findings import CheckReport, Finding
-from async_s3_upload.cli.config_check.machine import check_folders, check_log_dir
-from async_s3_upload.cli.config_check.probe import _rights
-from async_s3_upload.cli.config_check.s3 import _check_credentials, clock_finding, credentials_finding
+from async_s3_upload.cli.config_check.machine import check_log_dir, check_outputs
+from async_s3_upload.cli.config_check.s3 import clock_finding, credentials_finding
 from async_s3_upload.cli.config_check.summary import settings, summary_lines
 from async_s3_upload.cli.config_check.webhooks import check_webhooks, webhook_finding
-from async_s3_upload.cli.survey import Survey
 from async_s3_upload.config import read_config
 from async_s3_upload.notify.reach import Reached
-from async_s3_upload.transfer.messages import ObjectSettings
-from async_s3_upload.transfer.store import BadCredentials
-from async_s3_upload.transfer.store_probe import BucketLook, CredentialsSeen, ProbeStore
+from async_s3_upload.transfer.store_probe import BucketLook, CredentialsSeen
 
 NOW = 1_700_000_000.0
 KEY = "AKIAIOSFODNN7EXAMPLE"  # pragma: allowlist secret
@@ -100,99 +95,6 @@ def test_credentials_that_do_not_renew_themselves_are_a_warning_and_expired_ones
 def test_a_webhook_is_well_where_it_refuses_an_empty_message(answer: Reached, level: str, text: str) -> None:
     finding = webhook_finding("Slack", answer)
     assert (finding.level, finding.text) == (level, text)
-
-
-@pytest.mark.parametrize(
-    ("answer", "advice"),
-    [
-        (Reached(404), "make a new one"),
-        (Reached(503), "look whether Slack is down"),
-        (Reached(None, "no answer"), "check network, proxy and the address (it is not shown)"),
-    ],
-)
-def test_what_to_do_about_a_webhook_is_said(answer: Reached, advice: str) -> None:
-    assert webhook_finding("Slack", answer).advice == advice
-
-
-@pytest.mark.parametrize(
-    ("seen", "advice"),
-    [
-        (CredentialsSeen("env", KEY, True, None), "use a role, SSO or a lasting key for what runs by cron"),
-        (CredentialsSeen("env", KEY, True, NOW + 3600), "renew them, or use what renews itself"),
-        (CredentialsSeen("sso", KEY, True, NOW - 1), "renew them"),
-    ],
-)
-def test_what_to_do_about_credentials_is_said(seen: CredentialsSeen, advice: str) -> None:
-    assert credentials_finding(seen, NOW).advice == advice
-
-
-async def test_where_credentials_that_are_lacking_have_to_be_set_is_said() -> None:
-    class Store:
-        async def credentials(self) -> CredentialsSeen:
-            raise BadCredentials("none")
-
-    finding = await _check_credentials(cast("ProbeStore", Store()))
-    assert finding.advice == "set them where the command runs: cron and systemd have an environment of their own"
-
-
-@pytest.mark.parametrize(
-    ("method", "origin"),
-    [
-        ("config-file", "the config file of AWS"),
-        ("container-role", "the container's role"),
-        ("assume-role", "an assumed role"),
-        ("assume-role-with-web-identity", "a role assumed with a web identity"),
-    ],
-)
-def test_where_credentials_come_from_is_said_in_words(method: str, origin: str) -> None:
-    assert credentials_finding(CredentialsSeen(method, KEY, False, None), NOW).text == f"key AKIA...MPLE from {origin}"
-
-
-async def test_no_webhook_is_well_but_said(tmp_path: Path) -> None:
-    path = tmp_path / "c.json"
-    path.write_text(json.dumps({"monitor": [SECTION]}))
-    (finding,) = await check_webhooks(read_config(str(path)), {})
-    assert finding.text == (
-        "no webhook is set, nobody is told of anything; set slack_alert_webhook if people should be told"
-    )
-
-
-def test_the_rights_that_a_key_of_kms_takes_are_named() -> None:
-    rights = list(_rights(ObjectSettings(server_side_encryption="aws:kms")))
-    assert rights == ["s3:PutObject on the bucket's objects", "kms:GenerateDataKey and kms:Decrypt on the key"]
-
-
-def test_a_lock_that_cannot_be_opened_is_a_problem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(machine, "user", lambda: "lab")
-    (tmp_path / "s3_upload.lock").mkdir()
-    lock = next(found for found in check_log_dir(str(tmp_path), 0.0) if found.check == "lock")
-    assert (lock.check, lock.level) == ("lock", "problem")
-    assert lock.advice == "give it to user lab, or remove it while nothing runs"
-
-
-def test_state_that_cannot_be_read_is_told(tmp_path: Path) -> None:
-    (tmp_path / "log").mkdir()
-    (tmp_path / "log" / "uploads").write_text("in the way")
-    (tmp_path / "runs" / "run").mkdir(parents=True)
-    for name in ("RunInfo.xml", "CopyComplete.txt", "RTAComplete.txt"):
-        (tmp_path / "runs" / "run" / name).touch()
-    section = {**SECTION, "monitored_directories": [f"{tmp_path}/runs"]}
-    (tmp_path / "c.json").write_text(json.dumps({"log_dir": f"{tmp_path}/log", "monitor": [section]}))
-    config = read_config(str(tmp_path / "c.json"))
-    report = CheckReport("c.json")
-    _look_here(config, report)
-    assert report.run_lines is not None
-    assert report.run_lines[0].startswith("runs: nobody knows what is uploaded already: ")
-    (finding,) = _torn(config, Survey(torn_logs=["a run log is torn"]))
-    assert (finding.text, finding.advice) == ("a run log is torn", "its run goes up from the start")
-
-
-def test_a_folder_without_runs_is_a_warning(tmp_path: Path) -> None:
-    path = tmp_path / "c.json"
-    path.write_text(json.dumps({"monitor": [{**SECTION, "monitored_directories": [str(tmp_path)]}]}))
-    (finding,) = check_folders(read_config(str(path)), NOW)
-    assert finding.text.startswith("can be read, and has ")
-    assert finding.advice == "check that this is the folder right above the run folders, and that it is mounted"
 
 
 def log_dir_findings(path: Path) -> list[tuple[str, str, str]]:
@@ -300,15 +202,6 @@ def test_a_summary_says_what_each_rule_of_a_section_means(tmp_path: Path) -> Non
     json.dumps(settings(config))
 
 
-def test_a_summary_names_the_old_rule_and_one_webhook_for_all(tmp_path: Path) -> None:
-    path = tmp_path / "c.json"
-    hook = {"slack_log_webhook": "https://x/y"}
-    path.write_text(json.dumps({**hook, "monitor": [{**SECTION, "completion": "any"}]}))
-    lines = "\n".join(summary_lines(read_config(str(path))))
-    assert "any termination file is there" in lines
-    assert "successes and failures go to one webhook" in lines
-
-
 def test_a_summary_of_webhooks_shows_neither(tmp_path: Path) -> None:
     path = tmp_path / "c.json"
     hooks = {"slack_log_webhook": "https://x/s3cr3t", "slack_alert_webhook": "https://x/s3cr3t2"}
@@ -316,6 +209,87 @@ def test_a_summary_of_webhooks_shows_neither(tmp_path: Path) -> None:
     config = read_config(str(path))
     assert "s3cr3t" not in "".join(summary_lines(config)) + json.dumps(settings(config))
     assert settings(config)["slack_log_webhook"] == "(set, not shown)"
+
+
+@pytest.mark.parametrize(
+    ("seen", "advice"),
+    [
+        (CredentialsSeen("env", KEY, True, None), "use a role, SSO or a lasting key for what runs by cron"),
+        (CredentialsSeen("env", KEY, True, NOW + 60), "renew them, or use what renews itself"),
+        (CredentialsSeen("sso", KEY, True, NOW - 60), "renew them"),
+    ],
+)
+def test_credentials_that_end_come_with_what_to_do(seen: CredentialsSeen, advice: str) -> None:
+    assert credentials_finding(seen, NOW).advice == advice
+
+
+@pytest.mark.parametrize(
+    ("method", "origin"),
+    [
+        ("shared-credentials-file", "the credentials file"),
+        ("config-file", "the config file of AWS"),
+        ("container-role", "the container's role"),
+        ("assume-role", "an assumed role"),
+        ("assume-role-with-web-identity", "a role assumed with a web identity"),
+    ],
+)
+def test_where_credentials_come_from_is_said_in_words(method: str, origin: str) -> None:
+    assert credentials_finding(CredentialsSeen(method, KEY, False, None), NOW).text == f"key AKIA...MPLE from {origin}"
+
+
+@pytest.mark.parametrize(
+    ("answer", "advice"),
+    [
+        (Reached(404), "make a new one"),
+        (Reached(503), "look whether Slack is down"),
+        (Reached(None, "no answer"), "check network, proxy and the address (it is not shown)"),
+    ],
+)
+def test_a_webhook_that_is_not_well_comes_with_what_to_do(answer: Reached, advice: str) -> None:
+    assert webhook_finding("Slack", answer).advice == advice
+
+
+def test_a_lock_that_cannot_be_opened_is_a_problem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "user", lambda: "lab")
+    (tmp_path / "s3_upload.lock").mkdir()
+    _, lock = check_log_dir(str(tmp_path), NOW)
+    assert (lock.check, lock.level) == ("lock", "problem")
+    assert lock.text == f"lock {tmp_path / 's3_upload.lock'} cannot be opened: Is a directory"
+    assert lock.advice == "give it to user lab, or remove it while nothing runs"
+
+
+def test_files_that_each_round_replaces_need_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "user", lambda: "lab")
+    missing = tmp_path / "missing"
+    outputs = {"report_html": str(tmp_path / "r.html"), "metrics_file": str(missing / "m.prom")}
+    path = tmp_path / "c.json"
+    path.write_text(json.dumps({**outputs, "monitor": [SECTION]}))
+    report, metrics = check_outputs(read_config(str(path)))
+    assert (report.level, report.text) == ("ok", "can be replaced")
+    assert metrics.as_line() == (
+        f"problem  metrics_file {missing / 'm.prom'}: {missing} cannot be written by user lab: "
+        "No such file or directory; make the folder, and give the user the right to it"
+    )
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["c.json"]
+
+
+def test_a_summary_of_one_webhook_and_the_old_rule(tmp_path: Path) -> None:
+    path = tmp_path / "c.json"
+    section = {**SECTION, "completion": "any"}
+    path.write_text(json.dumps({"slack_log_webhook": "https://x/y", "monitor": [section]}))
+    lines = summary_lines(read_config(str(path)))
+    assert lines[1] == "  Slack: successes and failures go to one webhook"
+    assert "      any termination file is there" in lines
+
+
+async def test_without_a_webhook_nobody_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "c.json"
+    path.write_text(json.dumps({"monitor": [SECTION]}))
+    (finding,) = await check_webhooks(read_config(str(path)), {})
+    assert finding.as_line() == (
+        "ok       Slack: no webhook is set, nobody is told of anything; "
+        "set slack_alert_webhook if people should be told"
+    )
 
 
 def test_a_report_counts_and_lists_problems() -> None:

@@ -22,7 +22,8 @@ def wheel_problems(path: Path) -> list[str]:
         names = set(wheel.namelist())
         about = f"async_s3_upload-{__version__}.dist-info"
         metadata = wheel.read(f"{about}/METADATA").decode()
-    package = {str(file.relative_to(ROOT)) for file in (ROOT / "async_s3_upload").rglob("*.py")}
+    files = (file for file in (ROOT / "async_s3_upload").rglob("*") if file.is_file())
+    package = {str(file.relative_to(ROOT)) for file in files if "__pycache__" not in file.parts}
     package |= {str(file.relative_to(ROOT)) for file in (ROOT / "async_s3_upload/notify/report_page").iterdir()}
     wanted = {*package, "async_s3_upload/py.typed", f"{about}/licenses/LICENSE", f"{about}/entry_points.txt"}
     problems = [f"the wheel lacks {name}" for name in sorted(wanted - names)]

@@ -188,6 +188,8 @@ def test_the_published_schema_is_the_programs() -> None:
 def test_the_schema_is_a_schema_with_words_for_every_key() -> None:
     Draft202012Validator.check_schema(SCHEMA)
     assert SCHEMA["$schema"] == Draft202012Validator.META_SCHEMA["$id"]
+    named = SCHEMA["properties"]["$schema"]["description"]
+    assert named == "Address of this schema, for editors; it has no meaning here."
     section = SCHEMA["$defs"]["MonitorSection"]["properties"]
     assert list(section) == list(MonitorSection.model_fields)
     assert list(SCHEMA["properties"]) == ["$schema", *Config.model_fields]

@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping
 
 from async_s3_upload.cli.config_check.findings import CheckReport, Finding
-from async_s3_upload.cli.config_check.machine import check_folders, check_log_dir
+from async_s3_upload.cli.config_check.machine import check_folders, check_log_dir, check_outputs
 from async_s3_upload.cli.config_check.runs import rows_of, run_lines
 from async_s3_upload.cli.config_check.s3 import check_s3
 from async_s3_upload.cli.config_check.summary import settings, summary_lines
@@ -45,6 +45,7 @@ async def _look_around(config: Config, environ: Mapping[str, str], report: Check
 def _look_here(config: Config, report: CheckReport) -> None:
     now = time.time()
     report.findings += check_log_dir(config.log_dir, now)
+    report.findings += check_outputs(config)
     report.findings += check_folders(config, now)
     try:
         found = survey(config, now)

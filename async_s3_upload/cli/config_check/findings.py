@@ -14,6 +14,7 @@ Level = Literal["ok", "warning", "problem"]
 Check = Literal[
     "log_dir",
     "lock",
+    "output",
     "folder",
     "credentials",
     "endpoint",

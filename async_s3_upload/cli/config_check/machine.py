@@ -107,6 +107,23 @@ def _check_lock(log_dir: str) -> Iterator[Finding]:
         )
 
 
+def check_outputs(config: Config) -> Iterator[Finding]:
+    """Tell whether the files that each round replaces can be: their folder has to be there, and to take new files."""
+    for key, path in (("report_html", config.report_html), ("metrics_file", config.metrics_file)):
+        if path is None:
+            continue
+        folder = os.path.dirname(path)
+        try:
+            tempfile.TemporaryFile(dir=folder, prefix=".writable.").close()
+        except OSError as error:
+            text = f"{folder} cannot be written by user {user()}: {error.strerror or error}"
+            yield Finding(
+                "output", "problem", f"{key} {path}", text, "make the folder, and give the user the right to it"
+            )
+        else:
+            yield Finding("output", "ok", f"{key} {path}", "can be replaced")
+
+
 def check_folders(config: Config, now: float) -> Iterator[Finding]:
     """Tell of each monitored folder whether it can be read and how many run folders it has."""
     for number, section in enumerate(config.monitor):
