@@ -95,4 +95,4 @@ def seeds() -> list[bytes]:
     return found
 
 
-RUN_DOCUMENTS = Target("run_documents", check, seeds, WORDS, 4 * 1024 * 1024)
+RUN_DOCUMENTS = Target("run_documents", check, seeds, WORDS, 16 * 1024 * 1024)
