@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import logging
-import os
 from typing import Annotated
 
 import typer
 
-from async_s3_upload.cli.options import state_folder
+from async_s3_upload.cli.options import log_folder, state_folder
 from async_s3_upload.errors import UsageError
 
 log = logging.getLogger(__name__)
@@ -47,5 +46,5 @@ def report(
         from async_s3_upload.config import read_config
 
         log_dir = read_config(config, None).log_dir
-    count = write_report_page(os.path.abspath(log_dir) if log_dir else state_folder(), out)
+    count = write_report_page(log_folder(log_dir) or state_folder(), out)
     typer.echo(f"{out}: {count:,} run{'' if count == 1 else 's'}")

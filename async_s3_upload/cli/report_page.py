@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 import time
@@ -13,6 +12,7 @@ from async_s3_upload.notify.page import PageRound, PageRun, page_of
 from async_s3_upload.notify.page_html import page_html
 from async_s3_upload.runs.instrument import UNKNOWN, Hints, instrument_of
 from async_s3_upload.state.overview import RunSummary, overview
+from async_s3_upload.state.replacing import replacing
 from async_s3_upload.state.rounds import read_rounds
 
 _OTHER_SERIALS = re.compile(r"AV\d{4,}|MN\d{4,}|r\d{5}[A-Za-z]?", re.ASCII)
@@ -39,7 +39,10 @@ def write_report_page(log_dir: str, path: str) -> int:
     notes = [*found.problems, *([rounds.problem] if rounds.problem else [])]
     page = page_of(map(page_run, found.runs), last, log_dir, now, notes)
     try:
-        _replace(path, page_html(page))
+        folder, name = os.path.split(os.path.abspath(path))
+        # hidden: a web server may serve the folder
+        with replacing(path, temporary=os.path.join(folder, f".{name}.{os.getpid()}.tmp")) as file:
+            file.write(page_html(page).encode())
     except OSError as error:
         raise UsageError(f"the report page {path} cannot be written: {error.strerror or error}") from error
     return len(found.runs)
@@ -80,19 +83,3 @@ def _name_in(run: RunSummary, path: str) -> str:
     if run.run_path is None:
         return path
     return "the run as a whole" if path == run.run_path else path.removeprefix(run.run_path.rstrip("/") + "/")
-
-
-def _replace(path: str, text: str) -> None:
-    """Put ``text`` in the place of the file: who opens it sees the old page or the new one."""
-    folder, name = os.path.split(os.path.abspath(path))
-    temporary = os.path.join(folder, f".{name}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
-        raise

@@ -7,7 +7,6 @@ import logging
 import os
 from collections.abc import Collection, Sequence
 from itertools import chain
-from typing import TypeVar
 
 from async_s3_upload.delivery.manifest import upload_manifest
 from async_s3_upload.delivery.recording import now_text
@@ -19,7 +18,6 @@ from async_s3_upload.runs.scan import scan
 from async_s3_upload.state.run_state import Recalled
 from async_s3_upload.text import plural, printable
 
-T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from fnmatch import fnmatchcase
 
 from async_s3_upload.runs.file_table import FileTable, LocalFile
+from async_s3_upload.runs.name_patterns import PathPattern
 
 _SHARED_NAMES = 65_536
 _ENDS_RUN = 2
@@ -41,7 +41,7 @@ class Markers:
     """
 
     def __init__(self, further: Sequence[str] = ()) -> None:
-        self._further = tuple(pattern.lower() for pattern in further)
+        self._further = tuple(PathPattern(text) for text in further)
         self._known: dict[str, bool] = {}
 
     def include(self, name: str) -> bool:
@@ -57,7 +57,7 @@ class Markers:
         return found
 
     def _is_further(self, name: str) -> bool:
-        return bool(self._further) and any(fnmatchcase(name.lower(), pattern) for pattern in self._further)
+        return any(pattern.fits(name) for pattern in self._further)
 
     def _rank(self, name: str) -> int:
         if self._is_further(name):

@@ -7,15 +7,14 @@ Its one writer is who holds the log folder's lock; others may read meanwhile. A 
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from async_s3_upload.errors import LogDirError
+from async_s3_upload.state.replacing import replacing
 from async_s3_upload.state.run_log_entries import typed
 from async_s3_upload.text import one_line, printable
 
@@ -68,7 +67,8 @@ def append_round(log_dir: str, done: Round) -> None:
             torn = b"\n" if lines and not lines[-1].endswith(b"\n") else b""
             file.write(torn + _line(done))
         if len(lines) >= KEPT + SPARE:
-            _replace(path, [*lines[1 - KEPT :], torn, _line(done)])
+            with replacing(path) as file:
+                file.writelines([*lines[1 - KEPT :], torn, _line(done)])
     except OSError as error:
         raise LogDirError(f"{path} cannot be written: {error.strerror or error}") from error
 
@@ -127,17 +127,3 @@ def _round(line: bytes) -> Round:
         **{name: typed(data[name], int) for name in counts},
         problems=tuple(typed(problem, str) for problem in typed(data["problems"], list)),
     )
-
-
-def _replace(path: str, lines: Sequence[bytes]) -> None:
-    temporary = f"{path}.{os.getpid()}.tmp"
-    try:
-        with open(temporary, "wb") as file:
-            file.writelines(lines)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
-        raise

@@ -14,7 +14,6 @@ two big ones are in the middle: all else is read from both ends (``run_log_head`
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping
@@ -22,6 +21,7 @@ from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
 from async_s3_upload.state.records import FileRecord, Records, as_records
+from async_s3_upload.state.replacing import replacing
 from async_s3_upload.state.run_log_entries import Entries, optional, relative, seconds, typed, usable_path
 from async_s3_upload.state.run_log_lines import detail_lines, etag_lines, is_cut_off, read_by_lines, section
 from async_s3_upload.text import printable
@@ -134,41 +134,13 @@ def writing_run_log(log: RunLog, path: str) -> Iterator[None]:
 
     Only when the steps are exhausted the log is replaced; closed before, they leave the old one.
     """
-    temporary = f"{path}.{os.getpid()}.tmp"
-    try:
-        with open(temporary, "w", encoding="utf-8") as file:
-            written = 0
-            for piece in log.as_text():
-                written += file.write(piece)
-                if written >= STEP_CHARACTERS:
-                    written = 0
-                    yield
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        _remove(temporary)
-        raise
-    _sync_folder(os.path.dirname(path))
-
-
-def _remove(path: str) -> None:
-    with contextlib.suppress(OSError):
-        os.unlink(path)
-
-
-def _sync_folder(folder: str) -> None:
-    """Make the rename itself durable; file systems that cannot (some network ones) are left alone."""
-    try:
-        descriptor = os.open(folder, os.O_RDONLY)
-    except OSError:
-        return
-    try:
-        os.fsync(descriptor)
-    except OSError:
-        pass
-    finally:
-        os.close(descriptor)
+    with replacing(path) as file:
+        written = 0
+        for piece in log.as_text():
+            written += file.write(piece.encode())
+            if written >= STEP_CHARACTERS:
+                written = 0
+                yield
 
 
 def read_run_log(path: str) -> RunLog:

@@ -11,7 +11,6 @@ subject that was looked at, ``forget`` these, ``save``.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import math
@@ -22,6 +21,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from async_s3_upload.errors import LogDirError
+from async_s3_upload.state.replacing import replacing
 
 TOLD_FILE = "told.json"
 DAMAGED_SUFFIX = ".damaged"
@@ -142,7 +142,9 @@ class Told:
             return
         text = json.dumps(self._more | {"alerts": [_as_json(alert) for alert in self._alerts.values()]}, indent=1)
         try:
-            _replace(self.path, text + "\n", None if self.problem is None else self.path + DAMAGED_SUFFIX)
+            keep_as = None if self.problem is None else self.path + DAMAGED_SUFFIX
+            with replacing(self.path, keep_as=keep_as) as file:
+                file.write(f"{text}\n".encode("ascii"))
         except OSError as error:
             raise LogDirError(f"{self.path} cannot be written: {error.strerror or error}") from error
         self._changed, self.problem = False, None
@@ -210,26 +212,3 @@ def _time(text: str) -> float:
     if found.tzinfo is None:
         raise ValueError(f"the time {text} has no zone")
     return found.timestamp()
-
-
-def _replace(path: str, text: str, old_one: str | None) -> None:
-    """Put ``text`` in the place of the file, which is kept as ``old_one`` where that is given."""
-    temporary = f"{path}.{os.getpid()}.tmp"
-    try:
-        with open(temporary, "w", encoding="ascii") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        if old_one is not None:
-            os.replace(path, old_one)
-        os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
-        raise
-    with contextlib.suppress(OSError):  # not every network file system can make the rename itself durable
-        descriptor = os.open(os.path.dirname(path) or ".", os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from async_s3_upload.transfer.retry import RetryPolicy, retrying, within
 from async_s3_upload.transfer.store import ListedUpload, ObjectInfo, ObjectStore
 
+T = TypeVar("T")
 CONTROL_LIMIT_S = 60.0
 _POLICY = RetryPolicy(attempts=6, base_s=0.5, cap_s=10.0)
 HEADS_AT_A_TIME = 16
@@ -209,17 +211,26 @@ async def check_keys(
         StoreError: S3 could not be asked.
     """
     found = Differences()
-    left = iter(keys)
 
-    async def check() -> None:
-        for key in left:
-            found.note(key, expected[key], await head(store, bucket, key))
+    async def check(key: str) -> None:
+        found.note(key, expected[key], await head(store, bucket, key))
 
-    tasks = [asyncio.create_task(check()) for _ in range(min(HEADS_AT_A_TIME, len(keys)))]
+    await each(keys, check, min(HEADS_AT_A_TIME, len(keys)))
+    return found
+
+
+async def each(items: Iterable[T], call: Callable[[T], Awaitable[None]], at_a_time: int) -> None:
+    """Call for each item, for so many at a time; the first error ends all."""
+    left = iter(items)
+
+    async def some() -> None:
+        for item in left:
+            await call(item)
+
+    tasks = [asyncio.create_task(some()) for _ in range(at_a_time)]
     try:
         await asyncio.gather(*tasks)
     finally:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-    return found

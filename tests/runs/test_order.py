@@ -1,11 +1,13 @@
 """What describes a run goes first, what says that it is finished goes last."""
 
 import re
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from async_s3_upload.runs.completion.listing import Listing, files_like
 from async_s3_upload.runs.file_table import FileTable, LocalFile
 from async_s3_upload.runs.order import Markers, goes_first
 
@@ -64,6 +66,19 @@ def test_patterns_of_the_config_are_of_the_path_in_the_run_folder() -> None:
     assert not markers.include("other/FINISHED")
     assert markers.include("finished")
     assert markers.include("CopyComplete.txt")
+
+
+def test_what_ends_a_run_by_the_config_is_held_back_and_nothing_beside(tmp_path: Path) -> None:
+    """The same files that end a run are its markers: also a name with the characters of patterns, and no others."""
+    patterns = ("done[1].txt", "*.end", "logs/*.flag")
+    ending, other = ["done[1].txt", "RUN.end", "Logs/A.flag"], ["deep/run.end", "logs/deep/a.flag", "done2.txt"]
+    for name in [*ending, *other]:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    listing = Listing(str(tmp_path))
+    assert sorted(found for pattern in patterns for found in files_like(listing, pattern)) == sorted(ending)
+    markers = Markers(patterns)
+    assert [name for name in [*ending, *other] if markers.include(name)] == ending
 
 
 @given(st.lists(st.sampled_from([*MARKERS, *DATA, "x/FINISHED"]), unique=True))

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
-from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator
-from typing import TypeVar
+from collections.abc import Callable, Collection, Iterator
 
 from async_s3_upload.cli.verify.report import Finding, VerifiedRun
 from async_s3_upload.state.manifest_reading import Manifest
 from async_s3_upload.state.records import split_name
 from async_s3_upload.text import plural
-from async_s3_upload.transfer.inspect import Expected, difference, head, list_all
+from async_s3_upload.transfer.inspect import Expected, difference, each, head, list_all
 from async_s3_upload.transfer.store import ObjectInfo, ObjectStore
 
-T = TypeVar("T")
 _PLAIN = re.compile(r"[ -\[\]-~]*")
 """Keys that every server lists as they are; some list a backslash otherwise."""
 MISSING = "there is no such object"
@@ -47,7 +44,7 @@ class ManifestCheck:
         self._unseen = {}
         self.missing = {key: MISSING for key in left if _PLAIN.fullmatch(key)}
         odd = [key for key in left if key not in self.missing]
-        await _each(odd, self._ask_for_one, at_a_time)
+        await each(odd, self._ask_for_one, at_a_time)
 
     def _begin(self) -> Callable[[ObjectInfo], None]:
         self._unseen = {folder: set(bases) for folder, bases, _ in self._manifest.records.folders()}
@@ -85,7 +82,7 @@ class ManifestCheck:
 
     async def ask_checksums(self, at_a_time: int) -> None:
         """Compare the CRC64NVME that S3 keeps of each object that is there with the manifest's."""
-        await _each(self._with_crc(), self._compare_checksum, at_a_time)
+        await each(self._with_crc(), self._compare_checksum, at_a_time)
 
     def _with_crc(self) -> Iterator[str]:
         records = self._manifest.records
@@ -120,20 +117,3 @@ class ManifestCheck:
             names = [key[start:] for key in self._manifest.markers if (key in self.markers_there) == there]
             if names:
                 row.notes.append(f"{plural(len(names), 'marker')} {what}: {', '.join(names)}")
-
-
-async def _each(items: Iterable[T], call: Callable[[T], Awaitable[None]], at_a_time: int) -> None:
-    """Call for each item, for so many at a time; the first error ends all."""
-    left = iter(items)
-
-    async def some() -> None:
-        for item in left:
-            await call(item)
-
-    tasks = [asyncio.create_task(some()) for _ in range(at_a_time)]
-    try:
-        await asyncio.gather(*tasks)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)

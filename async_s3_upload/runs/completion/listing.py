@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import fnmatch
 import os
 import re
 from collections.abc import Iterator, Sequence
+
+from async_s3_upload.runs.name_patterns import shell_pattern
 
 
 class Listing:
@@ -64,7 +65,7 @@ def files_like(listing: Listing, pattern: str) -> list[str]:
 
 def _below(listing: Listing, parts: Sequence[str]) -> Iterator[str]:
     first, rest = parts[0], parts[1:]
-    name = _shell_pattern(first)
+    name = shell_pattern(first)
     if not rest:
         yield from listing.matching(name)
         return
@@ -75,11 +76,6 @@ def _below(listing: Listing, parts: Sequence[str]) -> Iterator[str]:
             continue
         for found in _below(inner, rest):
             yield f"{folder}/{found}"
-
-
-def _shell_pattern(text: str) -> re.Pattern[str]:
-    """A name that holds the characters of patterns is also meant as it stands."""
-    return re.compile(f"{re.escape(text.lower())}|{fnmatch.translate(text.lower())}", re.DOTALL)
 
 
 def _is(entry: os.DirEntry[str], *, want_folder: bool) -> bool:
