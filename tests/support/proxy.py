@@ -113,6 +113,8 @@ class FaultProxy:
         task = self._loop.create_task(self._connection(reader, writer))
         self._connections.add(task)
         task.add_done_callback(self._connections.discard)
+        # a task that is cancelled before its first step closes nothing itself
+        task.add_done_callback(lambda _: writer.transport.abort())
 
     async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
