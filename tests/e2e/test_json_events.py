@@ -75,6 +75,18 @@ def test_each_file_and_part_of_each_run_is_told(lab: Lab) -> None:
     assert lines[-1]["runs"] == {"uploaded": 2}
 
 
+def all_but_the_held_one(line: str) -> bool:
+    if not line.endswith("\n"):
+        return False  # being written
+    told = json.loads(line)
+    return told["event"] == "progress" and (
+        told["files_done"],
+        told["files_total"],
+        told["in_flight"],
+        told["retries"],
+    ) == (14, 15, 1, 2)
+
+
 def test_how_far_a_run_is_is_told_while_it_is_on_its_way(moto_lab: Lab) -> None:
     bucket, run, hold = moto_lab.bucket(), moto_lab.make_run(files={"held": b"x"}), Hold()
     moto_lab.behind(
@@ -82,15 +94,12 @@ def test_how_far_a_run_is_is_told_while_it_is_on_its_way(moto_lab: Lab) -> None:
         Rule(lambda request: request.key.endswith("/held"), hold),
     )
     with moto_lab.start_upload(run, bucket, "--json-events") as command:
-        said(command, lambda text: '"in_flight": 1, "retries": 2}' in text)
+        said(command, lambda text: any(all_but_the_held_one(line) for line in text.splitlines(keepends=True)))
         hold.release()
         done = command.wait(60)
 
     assert done.exit_code == 0, done.stderr
-    told = named(events(done), "progress")
-    assert any(
-        (line["files_done"], line["files_total"], line["in_flight"], line["retries"]) == (14, 15, 1, 2) for line in told
-    )
+    assert any(line["files_done"] == 14 for line in named(events(done), "progress"))
 
 
 def test_files_that_fail_and_files_that_change_are_told(moto_lab: Lab) -> None:
