@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
     from async_s3_upload.state.records import FileRecord
-    from async_s3_upload.transfer.store import ObjectInfo, ObjectStore
+    from async_s3_upload.transfer.stores.store import ObjectInfo, ObjectStore
 
 RUN_ID = "240101_D00001_0001_AHISEQXX"
 BUCKET = "benchmark"
@@ -113,7 +113,7 @@ class _Listed:
 
     async def list_objects(self, _bucket: str, _prefix: str) -> AsyncIterator[ObjectInfo]:
         """Yield all objects."""
-        from async_s3_upload.transfer.store import ObjectInfo
+        from async_s3_upload.transfer.stores.store import ObjectInfo
 
         for name, record in self._records.items():
             yield ObjectInfo(f"{self._prefix}/{name}", record.size or 0, record.etag)

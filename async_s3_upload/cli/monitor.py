@@ -38,7 +38,7 @@ from async_s3_upload.notify import slack
 from async_s3_upload.state.lock import AlreadyRunning, exclusive
 from async_s3_upload.state.run_logs import RunLogs
 from async_s3_upload.text import plural, printable
-from async_s3_upload.transfer.nursery import Nursery
+from async_s3_upload.transfer.workers.nursery import Nursery
 
 log = logging.getLogger(__name__)
 

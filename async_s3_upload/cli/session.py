@@ -21,12 +21,18 @@ from async_s3_upload.state.run_logs import RunLogs
 from async_s3_upload.text import plural
 from async_s3_upload.timetable import Timetable
 from async_s3_upload.transfer.access import choose_access
-from async_s3_upload.transfer.coordinator import GIVE_UP_S, Coordinator
+from async_s3_upload.transfer.coordination.coordinator import GIVE_UP_S, Coordinator
 from async_s3_upload.transfer.cores import available_cores
 from async_s3_upload.transfer.messages import AwsAccess, Checksum, Limits, ObjectSettings, WorkerSettings
-from async_s3_upload.transfer.nursery import Nursery
-from async_s3_upload.transfer.preflight import CHECK_LIMIT_S, CONTROL_LIMIT_S, check_buckets, likely_cause, open_s3
-from async_s3_upload.transfer.store import ObjectStore, StoreError
+from async_s3_upload.transfer.stores.preflight import (
+    CHECK_LIMIT_S,
+    CONTROL_LIMIT_S,
+    check_buckets,
+    likely_cause,
+    open_s3,
+)
+from async_s3_upload.transfer.stores.store import ObjectStore, StoreError
+from async_s3_upload.transfer.workers.nursery import Nursery
 
 if TYPE_CHECKING:  # what the config is made with takes a while to import, and `upload` has none
     from async_s3_upload.config import Config, ObjectProperties

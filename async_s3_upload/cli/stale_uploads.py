@@ -8,8 +8,8 @@ from typing import Any, Literal
 
 from async_s3_upload.state.known_runs import KnownRun, Protection, known_runs, protection
 from async_s3_upload.text import printable
-from async_s3_upload.transfer.inspect import abort_uploads, list_open_uploads
-from async_s3_upload.transfer.store import ListedUpload, ObjectStore, StoreError
+from async_s3_upload.transfer.stores.inspect import abort_uploads, list_open_uploads
+from async_s3_upload.transfer.stores.store import ListedUpload, ObjectStore, StoreError
 
 DAY_S = 86_400.0
 

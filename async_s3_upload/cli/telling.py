@@ -14,7 +14,7 @@ from async_s3_upload.delivery.row import RunRow
 from async_s3_upload.errors import AwsAccessError, Interrupted, UploadError
 from async_s3_upload.notify import slack
 from async_s3_upload.text import printable
-from async_s3_upload.transfer.preflight import UNREACHABLE
+from async_s3_upload.transfer.stores.preflight import UNREACHABLE
 
 AWS, FOLDER, TORN_LOG, ROUND, FAILING = "aws", "folder", "torn_log", "round", "failing"
 NOT_BEGUN = "not begun: "

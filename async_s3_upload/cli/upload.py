@@ -35,7 +35,7 @@ from async_s3_upload.text import printable
 from async_s3_upload.timetable import Timetable, rate_of, timetable_of
 from async_s3_upload.transfer.access import choose_access
 from async_s3_upload.transfer.messages import Transport
-from async_s3_upload.transfer.nursery import Nursery
+from async_s3_upload.transfer.workers.nursery import Nursery
 
 log = logging.getLogger(__name__)
 

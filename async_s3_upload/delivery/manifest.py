@@ -14,7 +14,7 @@ from async_s3_upload.state.records import as_records
 from async_s3_upload.state.run_log import RunLog
 from async_s3_upload.state.run_log_lines import Folders
 from async_s3_upload.text import printable
-from async_s3_upload.transfer.coordinator import Coordinator
+from async_s3_upload.transfer.coordination.coordinator import Coordinator
 from async_s3_upload.transfer.messages import FileDone, FileFailed, ObjectSettings, TransferEvent
 from async_s3_upload.transfer.parts import is_multipart
 from async_s3_upload.transfer.plan import Memory, plan_job

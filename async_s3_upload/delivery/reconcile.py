@@ -10,7 +10,8 @@ from async_s3_upload.runs.scan import Scan
 from async_s3_upload.state.records import FileRecord, Records, as_records, packed_state
 from async_s3_upload.state.run_state import RunState
 from async_s3_upload.text import plural, printable
-from async_s3_upload.transfer.inspect import (
+from async_s3_upload.transfer.plan import key_for
+from async_s3_upload.transfer.stores.inspect import (
     Differences,
     Expected,
     abort_uploads,
@@ -19,8 +20,7 @@ from async_s3_upload.transfer.inspect import (
     list_all,
     list_open_uploads,
 )
-from async_s3_upload.transfer.plan import key_for
-from async_s3_upload.transfer.store import AccessDenied, ListedUpload, ObjectInfo, ObjectStore, StoreError
+from async_s3_upload.transfer.stores.store import AccessDenied, ListedUpload, ObjectInfo, ObjectStore, StoreError
 
 log = logging.getLogger(__name__)
 

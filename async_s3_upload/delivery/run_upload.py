@@ -23,9 +23,9 @@ from async_s3_upload.state.run_log import RunLog
 from async_s3_upload.state.run_logs import Identity, Remembered
 from async_s3_upload.state.run_state import Recalled, RunState, recall
 from async_s3_upload.text import duration_text, printable, size_text
-from async_s3_upload.transfer.coordinator import Coordinator
+from async_s3_upload.transfer.coordination.coordinator import Coordinator
 from async_s3_upload.transfer.messages import ObjectSettings
-from async_s3_upload.transfer.store import ObjectStore, StoreError
+from async_s3_upload.transfer.stores.store import ObjectStore, StoreError
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)

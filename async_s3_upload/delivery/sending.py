@@ -10,7 +10,7 @@ from async_s3_upload.delivery.recording import Recorder, known_upload
 from async_s3_upload.delivery.row import RunRow
 from async_s3_upload.runs.file_table import LocalFile
 from async_s3_upload.text import plural, printable, size_text
-from async_s3_upload.transfer.coordinator import Coordinator
+from async_s3_upload.transfer.coordination.coordinator import Coordinator
 from async_s3_upload.transfer.messages import ObjectSettings
 from async_s3_upload.transfer.plan import Memory, plan_job
 

@@ -26,10 +26,10 @@ from async_s3_upload.state.lock import AlreadyRunning, exclusive
 from async_s3_upload.state.run_logs import Identity, Remembered, RunLogs
 from async_s3_upload.state.run_state import recall
 from async_s3_upload.text import plural, printable
-from async_s3_upload.transfer.coordinator import Coordinator
+from async_s3_upload.transfer.coordination.coordinator import Coordinator
 from async_s3_upload.transfer.messages import ObjectSettings
 from async_s3_upload.transfer.plan import DEFAULTS, key_prefix
-from async_s3_upload.transfer.store import ObjectStore
+from async_s3_upload.transfer.stores.store import ObjectStore
 
 log = logging.getLogger(__name__)
 

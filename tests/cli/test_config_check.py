@@ -15,7 +15,7 @@ from async_s3_upload.cli.config_check.summary import settings, summary_lines
 from async_s3_upload.cli.config_check.webhooks import check_webhooks, webhook_finding
 from async_s3_upload.config import read_config
 from async_s3_upload.notify.reach import Reached
-from async_s3_upload.transfer.store_probe import BucketLook, CredentialsSeen
+from async_s3_upload.transfer.stores.store_probe import BucketLook, CredentialsSeen
 
 NOW = 1_700_000_000.0
 KEY = "AKIAIOSFODNN7EXAMPLE"  # pragma: allowlist secret

@@ -10,8 +10,8 @@ from async_s3_upload.cli.verify.manifest_check import ManifestCheck
 from async_s3_upload.cli.verify.report import VerifiedRun
 from async_s3_upload.state.manifest_reading import Manifest
 from async_s3_upload.state.records import FileRecord
-from async_s3_upload.transfer import checksum
-from async_s3_upload.transfer.store import ObjectInfo, Transient
+from async_s3_upload.transfer.engine import checksum
+from async_s3_upload.transfer.stores.store import ObjectInfo, Transient
 from tests.contract.memory_store import DEFAULTS, MemoryStore
 from tests.contract.scripted_store import Fail, Rule, ScriptedStore
 

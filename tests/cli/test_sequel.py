@@ -13,9 +13,9 @@ from async_s3_upload.delivery.row import RunRow
 from async_s3_upload.delivery.uploading import RunTask, Uploader
 from async_s3_upload.errors import Interrupted, WorkersError
 from async_s3_upload.state.run_logs import Identity, RunLogs
-from async_s3_upload.transfer import coordinator as coordinating
+from async_s3_upload.transfer.coordination import coordinator as coordinating
 from async_s3_upload.transfer.messages import Limits
-from async_s3_upload.transfer.store import AccessDenied
+from async_s3_upload.transfer.stores.store import AccessDenied
 from tests.contract.memory_store import MemoryStore
 from tests.contract.scripted_store import Act, Call, Fail, Hold, Rule, ScriptedStore
 from tests.faults.local_workers import local_coordinator

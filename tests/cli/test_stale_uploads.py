@@ -4,7 +4,7 @@ import pytest
 
 from async_s3_upload.cli.stale_uploads import DAY_S, Destination, Reason, abort_stale, judge, look
 from async_s3_upload.state.known_runs import Protection
-from async_s3_upload.transfer.store import ListedUpload
+from async_s3_upload.transfer.stores.store import ListedUpload
 from tests.contract.memory_store import DEFAULTS, MemoryStore
 
 NOW = 100 * DAY_S

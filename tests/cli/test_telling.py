@@ -15,7 +15,7 @@ from async_s3_upload.cli.telling import Telling, aws_cause, without_numbers
 from async_s3_upload.config import read_config
 from async_s3_upload.delivery.row import RunRow, State
 from async_s3_upload.errors import AwsAccessError, Interrupted, LogDirError, WorkersError
-from async_s3_upload.transfer.preflight import UNREACHABLE
+from async_s3_upload.transfer.stores.preflight import UNREACHABLE
 from tests.support.slack import SlackListener
 
 DOOM = "bucket a: S3 answered 403 AccessDenied; access is forbidden"

@@ -9,7 +9,7 @@ from async_s3_upload.cli.verify.stock import Stock, take_stock
 from async_s3_upload.cli.verify.targets import excluded
 from async_s3_upload.state.run_log import FileRecord, RunLog
 from async_s3_upload.state.run_logs import Identity
-from async_s3_upload.transfer.inspect import Expected
+from async_s3_upload.transfer.stores.inspect import Expected
 
 
 @pytest.fixture

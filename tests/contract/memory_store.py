@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
-from async_s3_upload.transfer import checksum as crc
+from async_s3_upload.transfer.engine import checksum as crc
 from async_s3_upload.transfer.messages import ObjectSettings
-from async_s3_upload.transfer.store import (
+from async_s3_upload.transfer.stores.store import (
     AccessDenied,
     Body,
     ExpiredCredentials,

@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Protocol, Self, TypeAlias, TypeVar
 
 from async_s3_upload.transfer.messages import ObjectSettings
-from async_s3_upload.transfer.store import (
+from async_s3_upload.transfer.stores.store import (
     Body,
     ListedPart,
     ListedUpload,

@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from async_s3_upload.transfer import checksum
-from async_s3_upload.transfer.lean.store import LeanStore
+from async_s3_upload.transfer.engine import checksum
 from async_s3_upload.transfer.messages import AwsAccess, ObjectSettings
-from async_s3_upload.transfer.store import (
+from async_s3_upload.transfer.stores.lean.store import LeanStore
+from async_s3_upload.transfer.stores.store import (
     AccessDenied,
     BadCredentials,
     ExpiredCredentials,
@@ -31,7 +31,7 @@ from async_s3_upload.transfer.store import (
     Transient,
     UploadedPart,
 )
-from async_s3_upload.transfer.store_aiobotocore import AiobotocoreStore
+from async_s3_upload.transfer.stores.store_aiobotocore import AiobotocoreStore
 from tests.contract.memory_store import DEFAULTS, MIN_PART_SIZE, OWNER, MemoryStore
 from tests.support.faults import CutAnswer, StallAnswer
 from tests.support.proxy import Answer, Cut, FaultProxy, Hold, Rule, every, on

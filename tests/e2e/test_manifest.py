@@ -12,7 +12,7 @@ import pytest
 
 from async_s3_upload.delivery.manifest import upload_manifest
 from async_s3_upload.state.run_log import FileRecord, RunLog, read_run_log
-from async_s3_upload.transfer.coordinator import Coordinator
+from async_s3_upload.transfer.coordination.coordinator import Coordinator
 from async_s3_upload.transfer.messages import AwsAccess, Limits, ObjectSettings, WorkerSettings
 from tests.support.command import Completed, run_command
 from tests.support.faults import Answer, CutAnswer, Stall

@@ -5,9 +5,8 @@ import itertools
 import pickle
 from collections.abc import Sequence
 
-from async_s3_upload.transfer.coordinator import Coordinator
-from async_s3_upload.transfer.engine import Engine
-from async_s3_upload.transfer.hand import Hand
+from async_s3_upload.transfer.coordination.coordinator import Coordinator
+from async_s3_upload.transfer.engine.engine import Engine
 from async_s3_upload.transfer.lending import (
     CutOff,
     CutOffDone,
@@ -31,11 +30,12 @@ from async_s3_upload.transfer.messages import (
     UploadBegun,
     WorkerSettings,
 )
-from async_s3_upload.transfer.pool import WorkerHandle, WorkerPool
-from async_s3_upload.transfer.retry import RetryPolicy
 from async_s3_upload.transfer.rows import rows_of
-from async_s3_upload.transfer.store import ObjectStore
-from async_s3_upload.transfer.worker import FLUSH_S
+from async_s3_upload.transfer.stores.retry import RetryPolicy
+from async_s3_upload.transfer.stores.store import ObjectStore
+from async_s3_upload.transfer.workers.hand import Hand
+from async_s3_upload.transfer.workers.pool import WorkerHandle, WorkerPool
+from async_s3_upload.transfer.workers.worker import FLUSH_S
 
 RETRY = RetryPolicy(attempts=3, base_s=0.1, cap_s=1.0)
 

@@ -23,10 +23,10 @@ from async_s3_upload.delivery.uploading import RunTask, Uploader
 from async_s3_upload.errors import WorkersError
 from async_s3_upload.state.run_logs import Identity, RunLogs
 from async_s3_upload.state.run_state import recall
-from async_s3_upload.transfer import coordinator as coordinating
 from async_s3_upload.transfer import parts
+from async_s3_upload.transfer.coordination import coordinator as coordinating
 from async_s3_upload.transfer.messages import Limits
-from async_s3_upload.transfer.store import Throttled, Transient
+from async_s3_upload.transfer.stores.store import Throttled, Transient
 from tests.contract.memory_store import MemoryStore
 from tests.contract.scripted_store import Act, Call, Fail, Hang, Ok, ScriptedStore
 

@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from async_s3_upload.transfer import checksum
-from async_s3_upload.transfer.engine import Engine
+from async_s3_upload.transfer.engine import checksum
+from async_s3_upload.transfer.engine.engine import Engine
 from async_s3_upload.transfer.messages import (
     Event,
     FileDone,
@@ -21,8 +21,8 @@ from async_s3_upload.transfer.messages import (
     UploadBegun,
     UploadGone,
 )
-from async_s3_upload.transfer.retry import RetryPolicy
-from async_s3_upload.transfer.store import ObjectStore
+from async_s3_upload.transfer.stores.retry import RetryPolicy
+from async_s3_upload.transfer.stores.store import ObjectStore
 from tests.contract.memory_store import DEFAULTS, MemoryStore
 from tests.contract.scripted_store import Call
 

@@ -12,9 +12,10 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from async_s3_upload.timetable import Timetable, Window
-from async_s3_upload.transfer.bandwidth import BURST_S, LEASE_S, SLICE_BYTES, Bucket, Lender, patience_s
+from async_s3_upload.transfer.engine.pacer import STEADY_S, Pacer
 from async_s3_upload.transfer.messages import AwsAccess, BandwidthGrant, BandwidthWanted, Limits, WorkerSettings
-from async_s3_upload.transfer.pacer import STEADY_S, Pacer
+from async_s3_upload.transfer.pace import LEASE_S, SLICE_BYTES
+from async_s3_upload.transfer.workers.bandwidth import BURST_S, Bucket, Lender, patience_s
 from tests.faults.warp import WarpLoop
 
 MB = 10**6

@@ -11,13 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from async_s3_upload.transfer import checksum, parts
-from async_s3_upload.transfer.engine import Engine
-from async_s3_upload.transfer.etag import EtagSum, possible_part_sizes
+from async_s3_upload.transfer import parts
+from async_s3_upload.transfer.engine import checksum
+from async_s3_upload.transfer.engine.engine import Engine
+from async_s3_upload.transfer.engine.etag import EtagSum, possible_part_sizes
 from async_s3_upload.transfer.messages import Event, FileDone, FileFailed, FileItem, Limits, Mode
 from async_s3_upload.transfer.plan import compare_job
-from async_s3_upload.transfer.retry import RetryPolicy
-from async_s3_upload.transfer.store import ObjectStore
+from async_s3_upload.transfer.stores.retry import RetryPolicy
+from async_s3_upload.transfer.stores.store import ObjectStore
 from tests.contract.memory_store import DEFAULTS, MemoryStore, StoredObject
 from tests.contract.scripted_store import ScriptedStore
 

@@ -19,8 +19,8 @@ import pytest
 
 from async_s3_upload.errors import AwsAccessError, WorkersError
 from async_s3_upload.runs.scan import scan
-from async_s3_upload.transfer import coordinator as coordinating
-from async_s3_upload.transfer.coordinator import DEATHS_ALONE, GIVE_UP_S, Coordinator
+from async_s3_upload.transfer.coordination import coordinator as coordinating
+from async_s3_upload.transfer.coordination.coordinator import DEATHS_ALONE, GIVE_UP_S, Coordinator
 from async_s3_upload.transfer.messages import (
     AwsAccess,
     FileDone,

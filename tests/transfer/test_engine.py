@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from async_s3_upload.transfer import multipart, parts
-from async_s3_upload.transfer import requests as requesting
+from async_s3_upload.transfer import parts
+from async_s3_upload.transfer.engine import multipart
+from async_s3_upload.transfer.engine import requests as requesting
 from async_s3_upload.transfer.messages import (
     FailureKind,
     FileDone,
@@ -22,7 +23,7 @@ from async_s3_upload.transfer.messages import (
     PartDone,
     UploadBegun,
 )
-from async_s3_upload.transfer.store import (
+from async_s3_upload.transfer.stores.store import (
     AccessDenied,
     BadCredentials,
     NoSuchBucket,

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from async_s3_upload.transfer.gate import HALVE_EVERY_S, AdaptiveGate
+from async_s3_upload.transfer.engine.gate import HALVE_EVERY_S, AdaptiveGate
 
 
 class Clock:

@@ -8,10 +8,10 @@ from typing import cast
 
 import pytest
 
-from async_s3_upload.transfer import inspect
-from async_s3_upload.transfer.inspect import HEADS_AT_A_TIME, Expected, check_keys, compare_with_s3
-from async_s3_upload.transfer.retry import RetryPolicy
-from async_s3_upload.transfer.store import ObjectInfo, ObjectStore, Rejected, Transient
+from async_s3_upload.transfer.stores import inspect
+from async_s3_upload.transfer.stores.inspect import HEADS_AT_A_TIME, Expected, check_keys, compare_with_s3
+from async_s3_upload.transfer.stores.retry import RetryPolicy
+from async_s3_upload.transfer.stores.store import ObjectInfo, ObjectStore, Rejected, Transient
 
 SAME = Expected(1, "e")
 

@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 
 import pytest
 
-from async_s3_upload.transfer import coordinator as coordinating
-from async_s3_upload.transfer.coordinator import Sent
+from async_s3_upload.transfer.coordination import coordinator as coordinating
+from async_s3_upload.transfer.coordination.coordinator import Sent
 from async_s3_upload.transfer.messages import (
     FileDone,
     FileFailed,
@@ -22,7 +22,7 @@ from async_s3_upload.transfer.messages import (
     UploadBegun,
 )
 from async_s3_upload.transfer.plan import Job
-from async_s3_upload.transfer.store import Body, NoSuchBucket, Rejected, Transient
+from async_s3_upload.transfer.stores.store import Body, NoSuchBucket, Rejected, Transient
 from tests.contract.memory_store import DEFAULTS, MemoryStore
 from tests.contract.scripted_store import Call, Fail, Hang, Rule, ScriptedStore
 from tests.faults.local_workers import LocalPool, LocalWorker, local_coordinator

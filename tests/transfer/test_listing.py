@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from async_s3_upload.transfer.listing import split_listing
 from async_s3_upload.transfer.messages import AwsAccess
-from async_s3_upload.transfer.store import ObjectInfo
-from async_s3_upload.transfer.store_aiobotocore import AiobotocoreStore
+from async_s3_upload.transfer.stores.listing import split_listing
+from async_s3_upload.transfer.stores.store import ObjectInfo
+from async_s3_upload.transfer.stores.store_aiobotocore import AiobotocoreStore
 from tests.support.raw_server import raw_server
 
 KEYS = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=20)

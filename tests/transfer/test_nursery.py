@@ -6,7 +6,7 @@ import textwrap
 
 import pytest
 
-from async_s3_upload.transfer.nursery import MOST_FORKED, Nursery
+from async_s3_upload.transfer.workers.nursery import MOST_FORKED, Nursery
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nothing is forked early")
 
@@ -16,7 +16,7 @@ def run(code: str) -> list[str]:
     head = """
         import os, threading
         from async_s3_upload.transfer.messages import AwsAccess, Limits, WorkerSettings
-        from async_s3_upload.transfer.nursery import Nursery
+        from async_s3_upload.transfer.workers.nursery import Nursery
         ACCESS = AwsAccess(access_key="K", secret_key="S", endpoint_url="http://127.0.0.1:1", region="us-east-1")
         SETTINGS = WorkerSettings(ACCESS, Limits(), 20)
         def children():

@@ -4,10 +4,10 @@ from collections.abc import Callable
 
 import pytest
 
+from async_s3_upload.transfer.engine.requests import Requests
 from async_s3_upload.transfer.messages import AwsAccess, Limits
-from async_s3_upload.transfer.requests import Requests
-from async_s3_upload.transfer.retry import RetryPolicy
-from async_s3_upload.transfer.store_aiobotocore import AiobotocoreStore
+from async_s3_upload.transfer.stores.retry import RetryPolicy
+from async_s3_upload.transfer.stores.store_aiobotocore import AiobotocoreStore
 from tests.contract.memory_store import DEFAULTS
 from tests.support.proxy import Answer, FaultProxy, Rule, on
 from tests.support.s3server import REGION, S3Server

@@ -5,11 +5,11 @@ from collections.abc import Callable
 
 import pytest
 
-from async_s3_upload.transfer import preflight
 from async_s3_upload.transfer.messages import AwsAccess
-from async_s3_upload.transfer.preflight import check_buckets, likely_cause, open_s3
-from async_s3_upload.transfer.retry import RetryPolicy
-from async_s3_upload.transfer.store import (
+from async_s3_upload.transfer.stores import preflight
+from async_s3_upload.transfer.stores.preflight import check_buckets, likely_cause, open_s3
+from async_s3_upload.transfer.stores.retry import RetryPolicy
+from async_s3_upload.transfer.stores.store import (
     AccessDenied,
     BadCredentials,
     NoSuchBucket,

@@ -5,12 +5,12 @@ import logging
 
 import pytest
 
-from async_s3_upload.transfer import gate as gating
+from async_s3_upload.transfer.engine import gate as gating
+from async_s3_upload.transfer.engine.pacer import Pacer
+from async_s3_upload.transfer.engine.requests import Requests
 from async_s3_upload.transfer.messages import BandwidthGrant, BandwidthWanted, Limits
-from async_s3_upload.transfer.pacer import Pacer
-from async_s3_upload.transfer.requests import Requests
-from async_s3_upload.transfer.retry import RetryPolicy
-from async_s3_upload.transfer.store import ExpiredCredentials, Rejected, Throttled, Transient
+from async_s3_upload.transfer.stores.retry import RetryPolicy
+from async_s3_upload.transfer.stores.store import ExpiredCredentials, Rejected, Throttled, Transient
 from tests.contract.memory_store import DEFAULTS, MemoryStore
 from tests.contract.scripted_store import Fail, Hold, Rule, ScriptedStore
 from tests.transfer.sending import BUCKET, DEADLINE_S

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from async_s3_upload.transfer import multipart, parts
-from async_s3_upload.transfer import requests as requesting
+from async_s3_upload.transfer import parts
+from async_s3_upload.transfer.engine import multipart
+from async_s3_upload.transfer.engine import requests as requesting
 from async_s3_upload.transfer.messages import (
     Event,
     FileDone,
@@ -22,7 +23,7 @@ from async_s3_upload.transfer.messages import (
     UploadBegun,
     UploadGone,
 )
-from async_s3_upload.transfer.store import AccessDenied, Rejected
+from async_s3_upload.transfer.stores.store import AccessDenied, Rejected
 from tests.contract.memory_store import DEFAULTS, MemoryStore
 from tests.contract.scripted_store import Do, Fail, Rule, ScriptedStore
 from tests.transfer.sending import (

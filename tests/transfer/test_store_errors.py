@@ -11,7 +11,7 @@ from botocore import exceptions as aws
 from botocore.parsers import ResponseParserError
 
 from async_s3_upload.transfer.messages import AwsAccess, ObjectSettings
-from async_s3_upload.transfer.store import (
+from async_s3_upload.transfer.stores.store import (
     AccessDenied,
     BadCredentials,
     ExpiredCredentials,
@@ -26,8 +26,8 @@ from async_s3_upload.transfer.store import (
     UploadedPart,
     WrongRegion,
 )
-from async_s3_upload.transfer.store_aiobotocore import AiobotocoreStore
-from async_s3_upload.transfer.store_errors import translated
+from async_s3_upload.transfer.stores.store_aiobotocore import AiobotocoreStore
+from async_s3_upload.transfer.stores.store_errors import translated
 
 
 def answer(status: int, code: str = "", message: str = "") -> aws.ClientError:

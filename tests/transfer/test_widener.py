@@ -1,6 +1,6 @@
 """Requests in flight become more where that helps, and only there."""
 
-from async_s3_upload.transfer.widener import REST, Widener
+from async_s3_upload.transfer.engine.widener import REST, Widener
 
 LATENCY_S = 0.03
 

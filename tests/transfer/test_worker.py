@@ -15,10 +15,8 @@ import pytest
 import uvloop
 
 from async_s3_upload.timetable import Timetable
-from async_s3_upload.transfer import worker
 from async_s3_upload.transfer.activity import Counts
-from async_s3_upload.transfer.bandwidth import Pace
-from async_s3_upload.transfer.engine import Engine
+from async_s3_upload.transfer.engine.engine import Engine
 from async_s3_upload.transfer.lending import CutOff, CutOffDone, GiveBack, Returned
 from async_s3_upload.transfer.messages import (
     AwsAccess,
@@ -36,9 +34,11 @@ from async_s3_upload.transfer.messages import (
     Stop,
     WorkerSettings,
 )
+from async_s3_upload.transfer.pace import Pace
 from async_s3_upload.transfer.rows import event_of
-from async_s3_upload.transfer.store import BadCredentials, Body, ObjectStore, Transient
-from async_s3_upload.transfer.worker import Worker
+from async_s3_upload.transfer.stores.store import BadCredentials, Body, ObjectStore, Transient
+from async_s3_upload.transfer.workers import worker
+from async_s3_upload.transfer.workers.worker import Worker
 from tests.contract.memory_store import MemoryStore
 from tests.contract.scripted_store import Fail, Hang, Rule, ScriptedStore
 

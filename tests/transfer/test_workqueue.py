@@ -5,11 +5,11 @@ import asyncio
 import pytest
 
 from async_s3_upload.transfer import parts
-from async_s3_upload.transfer.budget import ByteBudget
+from async_s3_upload.transfer.engine.budget import ByteBudget
+from async_s3_upload.transfer.engine.source import FileState
+from async_s3_upload.transfer.engine.upload import MultipartUpload
+from async_s3_upload.transfer.engine.workqueue import FileUnit, PartUnit, Unit, WorkQueue
 from async_s3_upload.transfer.messages import FileItem
-from async_s3_upload.transfer.source import FileState
-from async_s3_upload.transfer.upload import MultipartUpload
-from async_s3_upload.transfer.workqueue import FileUnit, PartUnit, Unit, WorkQueue
 from tests.contract.memory_store import DEFAULTS
 
 MIB = 1024 * 1024

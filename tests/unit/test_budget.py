@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from async_s3_upload.transfer.budget import ByteBudget
+from async_s3_upload.transfer.engine.budget import ByteBudget
 
 
 class Holder:

@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from async_s3_upload.transfer.budget import ByteBudget
-from async_s3_upload.transfer.buffers import Buffers, MiB, buffer_size
+from async_s3_upload.transfer.engine.budget import ByteBudget
+from async_s3_upload.transfer.engine.buffers import Buffers, MiB, buffer_size
 
 
 def buffers_of(total: int) -> Buffers:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from async_s3_upload.transfer.checksum import as_header, combined, crc_of
+from async_s3_upload.transfer.engine.checksum import as_header, combined, crc_of
 
 
 def by_definition(data: bytes) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from async_s3_upload.transfer.doom import DENIED_LIMIT, RIGHT_TO_READ, DoomWatch
+from async_s3_upload.transfer.coordination.doom import DENIED_LIMIT, RIGHT_TO_READ, DoomWatch
 from async_s3_upload.transfer.messages import FailureKind, FileDone, FileFailed
 
 DONE = FileDone(0, "etag", 1, 1, None, 1)

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from async_s3_upload.transfer import checksum, file_body
-from async_s3_upload.transfer.budget import ByteBudget
-from async_s3_upload.transfer.buffers import Buffers, MiB
-from async_s3_upload.transfer.file_body import WINDOW, Bodies, FileBody
-from async_s3_upload.transfer.source import THREAD_FROM, ChangedError, SourceError, state_of
+from async_s3_upload.transfer.engine import checksum, file_body
+from async_s3_upload.transfer.engine.budget import ByteBudget
+from async_s3_upload.transfer.engine.buffers import Buffers, MiB
+from async_s3_upload.transfer.engine.file_body import WINDOW, Bodies, FileBody
+from async_s3_upload.transfer.engine.source import THREAD_FROM, ChangedError, SourceError, state_of
 
 CONTENT = os.urandom(3 * WINDOW + 1000)
 

@@ -101,7 +101,7 @@ def test_the_console_is_standard_error_with_time_and_level(
 ) -> None:
     with console_log(logging.INFO):
         logger.info("found %d runs", 2)
-        logging.getLogger("async_s3_upload.transfer.worker").warning("slow")
+        logging.getLogger("async_s3_upload.transfer.workers.worker").warning("slow")
         logger.debug("not wanted")
     seen = capsys.readouterr()
     assert seen.out == ""
@@ -121,7 +121,7 @@ def test_the_level_holds_for_console_and_file(
 def test_records_of_all_modules_reach_the_file_and_are_added_to_it(log_dir: Path, logger: logging.Logger) -> None:
     for number in (1, 2):
         with file_log(str(log_dir)):
-            logging.getLogger("async_s3_upload.transfer.worker").info("line %d", number)
+            logging.getLogger("async_s3_upload.transfer.workers.worker").info("line %d", number)
     logger.info("after the block")
     assert written((log_dir / LOG_FILE).read_text()) == [("INFO", "line 1"), ("INFO", "line 2")]
 

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from async_s3_upload.transfer import retry
-from async_s3_upload.transfer.retry import RetryPolicy, paused, retrying, within
-from async_s3_upload.transfer.store import AccessDenied, Transient
+from async_s3_upload.transfer.stores import retry
+from async_s3_upload.transfer.stores.retry import RetryPolicy, paused, retrying, within
+from async_s3_upload.transfer.stores.store import AccessDenied, Transient
 
 AT_ONCE = RetryPolicy(attempts=4, base_s=0)
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from async_s3_upload.transfer import checksum, source
-from async_s3_upload.transfer.source import (
+from async_s3_upload.transfer.engine import checksum, source
+from async_s3_upload.transfer.engine.source import (
     SLOW_READ_S,
     FileState,
     SmallFiles,

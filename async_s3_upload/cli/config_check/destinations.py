@@ -9,8 +9,8 @@ from typing import TypeVar
 from async_s3_upload.cli.session import object_settings
 from async_s3_upload.config import Config
 from async_s3_upload.transfer.messages import ObjectSettings
-from async_s3_upload.transfer.retry import RetryPolicy, retrying, within
-from async_s3_upload.transfer.store_probe import ProbeStore
+from async_s3_upload.transfer.stores.retry import RetryPolicy, retrying, within
+from async_s3_upload.transfer.stores.store_probe import ProbeStore
 
 _POLICY = RetryPolicy(attempts=3, base_s=0.5, cap_s=2.0)
 T = TypeVar("T")

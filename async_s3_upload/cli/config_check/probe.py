@@ -8,11 +8,11 @@ from contextlib import suppress
 
 from async_s3_upload.cli.config_check.destinations import Asker, Destination
 from async_s3_upload.cli.config_check.findings import Check, Finding, Level
-from async_s3_upload.transfer.checksum import as_header, crc_of
+from async_s3_upload.transfer.engine.checksum import as_header, crc_of
 from async_s3_upload.transfer.messages import ObjectSettings
-from async_s3_upload.transfer.preflight import likely_cause
-from async_s3_upload.transfer.store import AccessDenied, Rejected, StoreError, Transient
-from async_s3_upload.transfer.store_probe import ProbeStore
+from async_s3_upload.transfer.stores.preflight import likely_cause
+from async_s3_upload.transfer.stores.store import AccessDenied, Rejected, StoreError, Transient
+from async_s3_upload.transfer.stores.store_probe import ProbeStore
 
 PROBE = ".async-s3-upload-probe-"
 BODY = b"async-s3-upload config check: may be deleted\n"

@@ -14,9 +14,9 @@ from async_s3_upload.cli.session import access_for
 from async_s3_upload.config import Config
 from async_s3_upload.errors import AwsAccessError
 from async_s3_upload.text import duration_text
-from async_s3_upload.transfer.preflight import CHECK_LIMIT_S, likely_cause
-from async_s3_upload.transfer.store import StoreError
-from async_s3_upload.transfer.store_probe import BucketLook, CredentialsSeen, ProbeStore
+from async_s3_upload.transfer.stores.preflight import CHECK_LIMIT_S, likely_cause
+from async_s3_upload.transfer.stores.store import StoreError
+from async_s3_upload.transfer.stores.store_probe import BucketLook, CredentialsSeen, ProbeStore
 
 SKEW_WARNING_S = 60.0
 SKEW_PROBLEM_S = 300.0

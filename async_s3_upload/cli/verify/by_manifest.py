@@ -20,8 +20,8 @@ from async_s3_upload.errors import ManifestError, UploadError, UsageError
 from async_s3_upload.state.manifest import manifest_names
 from async_s3_upload.state.manifest_reading import Manifest
 from async_s3_upload.text import plural
-from async_s3_upload.transfer.inspect import HEADS_AT_A_TIME
-from async_s3_upload.transfer.store import ObjectStore, StoreError
+from async_s3_upload.transfer.stores.inspect import HEADS_AT_A_TIME
+from async_s3_upload.transfer.stores.store import ObjectStore, StoreError
 
 log = logging.getLogger(__name__)
 

@@ -19,7 +19,7 @@ from async_s3_upload.delivery.uploading import Uploader
 from async_s3_upload.errors import AwsAccessError, Interrupted, UploadError
 from async_s3_upload.state.run_logs import RunLogs
 from async_s3_upload.text import plural, printable
-from async_s3_upload.transfer.coordinator import Coordinator
+from async_s3_upload.transfer.coordination.coordinator import Coordinator
 from async_s3_upload.transfer.messages import WorkerSettings
 
 log = logging.getLogger(__name__)

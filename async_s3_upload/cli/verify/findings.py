@@ -8,9 +8,9 @@ from collections.abc import Collection, Iterable
 from async_s3_upload.cli.verify.report import Finding, VerifiedRun
 from async_s3_upload.cli.verify.stock import Stock
 from async_s3_upload.state.manifest import manifest_names
-from async_s3_upload.transfer.inspect import compare_with_s3
 from async_s3_upload.transfer.messages import FileDone, FileOutcome
-from async_s3_upload.transfer.store import ObjectStore
+from async_s3_upload.transfer.stores.inspect import compare_with_s3
+from async_s3_upload.transfer.stores.store import ObjectStore
 
 GONE = "the local file is not there any more; what S3 holds is as it was sent"
 

@@ -9,8 +9,8 @@ from async_s3_upload.cli.verify.report import Finding, VerifiedRun
 from async_s3_upload.state.manifest_reading import Manifest
 from async_s3_upload.state.records import split_name
 from async_s3_upload.text import plural
-from async_s3_upload.transfer.inspect import Expected, difference, each, head, list_all
-from async_s3_upload.transfer.store import ObjectInfo, ObjectStore
+from async_s3_upload.transfer.stores.inspect import Expected, difference, each, head, list_all
+from async_s3_upload.transfer.stores.store import ObjectInfo, ObjectStore
 
 _PLAIN = re.compile(r"[ -\[\]-~]*")
 """Keys that every server lists as they are; some list a backslash otherwise."""

@@ -13,9 +13,9 @@ from async_s3_upload.destination import check_bucket_name
 from async_s3_upload.errors import ManifestError, UsageError
 from async_s3_upload.state.manifest_reading import Manifest, NotAManifest, may_begin, read_manifest
 from async_s3_upload.text import printable
-from async_s3_upload.transfer.inspect import fetch
-from async_s3_upload.transfer.preflight import likely_cause
-from async_s3_upload.transfer.store import AccessDenied, NoSuchKey, ObjectStore, StoreError
+from async_s3_upload.transfer.stores.inspect import fetch
+from async_s3_upload.transfer.stores.preflight import likely_cause
+from async_s3_upload.transfer.stores.store import AccessDenied, NoSuchKey, ObjectStore, StoreError
 
 SCHEME = "s3://"
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from async_s3_upload.runs.scan import LocalFile, Scan, scan
 from async_s3_upload.state.run_log import FileRecord, RunLog
 from async_s3_upload.state.run_logs import Identity, changed_since
-from async_s3_upload.transfer.inspect import Expected
 from async_s3_upload.transfer.parts import Unplannable
 from async_s3_upload.transfer.plan import key_for
+from async_s3_upload.transfer.stores.inspect import Expected
 
 
 @dataclass(slots=True)

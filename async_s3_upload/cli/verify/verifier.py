@@ -20,10 +20,10 @@ from async_s3_upload.state.lock import AlreadyRunning, exclusive
 from async_s3_upload.state.run_logs import RunLogs
 from async_s3_upload.state.run_state import recall
 from async_s3_upload.text import plural, printable
-from async_s3_upload.transfer.coordinator import Coordinator
+from async_s3_upload.transfer.coordination.coordinator import Coordinator
 from async_s3_upload.transfer.messages import FileDone, FileFailed, TransferEvent
 from async_s3_upload.transfer.plan import compare_job
-from async_s3_upload.transfer.store import ObjectStore, StoreError
+from async_s3_upload.transfer.stores.store import ObjectStore, StoreError
 
 log = logging.getLogger(__name__)
 

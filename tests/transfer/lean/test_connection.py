@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 import uvloop
 
-from async_s3_upload.transfer.bandwidth import SLICE_BYTES
-from async_s3_upload.transfer.file_body import FileBody
-from async_s3_upload.transfer.lean import pool as pool_module
-from async_s3_upload.transfer.lean.connection import ANSWER_MAX, JOINED_MAX, Answer, ConnectionLost
-from async_s3_upload.transfer.lean.pool import ConnectionPool
-from async_s3_upload.transfer.lean.route import Origin
-from async_s3_upload.transfer.source import state_of
+from async_s3_upload.transfer.engine.file_body import FileBody
+from async_s3_upload.transfer.engine.source import state_of
+from async_s3_upload.transfer.pace import SLICE_BYTES
+from async_s3_upload.transfer.stores.lean import pool as pool_module
+from async_s3_upload.transfer.stores.lean.connection import ANSWER_MAX, JOINED_MAX, Answer, ConnectionLost
+from async_s3_upload.transfer.stores.lean.pool import ConnectionPool
+from async_s3_upload.transfer.stores.lean.route import Origin
 from benchmarks.certificates import make_certificates
 from tests.support.raw_server import raw_server
 

@@ -13,7 +13,7 @@ from botocore.utils import percent_encode
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from async_s3_upload.transfer.lean.signer import Keys, Signer
+from async_s3_upload.transfer.stores.lean.signer import Keys, Signer
 
 HOST = "bucket.s3.eu-central-1.amazonaws.com"
 KEYS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=40)

@@ -11,14 +11,14 @@ from typing import Any
 
 import pytest
 
-from async_s3_upload.transfer import checksum
-from async_s3_upload.transfer.file_body import FileBody
-from async_s3_upload.transfer.lean.route import NotServed, route_of
-from async_s3_upload.transfer.lean.store import LeanStore, _Prepared
+from async_s3_upload.transfer.engine import checksum
+from async_s3_upload.transfer.engine.file_body import FileBody
+from async_s3_upload.transfer.engine.source import ChangedError, state_of
 from async_s3_upload.transfer.messages import AwsAccess, ObjectSettings
-from async_s3_upload.transfer.source import ChangedError, state_of
-from async_s3_upload.transfer.store import AccessDenied, StoreError, Transient, UploadedPart, WrongRegion
-from async_s3_upload.transfer.store_aiobotocore import AiobotocoreStore
+from async_s3_upload.transfer.stores.lean.route import NotServed, route_of
+from async_s3_upload.transfer.stores.lean.store import LeanStore, _Prepared
+from async_s3_upload.transfer.stores.store import AccessDenied, StoreError, Transient, UploadedPart, WrongRegion
+from async_s3_upload.transfer.stores.store_aiobotocore import AiobotocoreStore
 from tests.support.forward_proxy import ForwardProxy
 from tests.support.proxy import Answer, FaultProxy, Rule, Seen, on
 from tests.support.raw_server import raw_server

@@ -1,0 +1,1 @@
+"""Which worker gets what, and what becomes of what it reports."""

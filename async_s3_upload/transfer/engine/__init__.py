@@ -1,0 +1,1 @@
+"""What one worker does: files are read, sent and compared."""
