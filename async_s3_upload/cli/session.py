@@ -33,6 +33,7 @@ from async_s3_upload.transfer.stores.preflight import (
 )
 from async_s3_upload.transfer.stores.store import ObjectStore, StoreError
 from async_s3_upload.transfer.workers.nursery import Nursery
+from async_s3_upload.transfer.workers.process_pool import ProcessPool
 
 if TYPE_CHECKING:  # what the config is made with takes a while to import, and `upload` has none
     from async_s3_upload.config import Config, ObjectProperties
@@ -201,7 +202,7 @@ async def upload_all(
         log.info("bandwidth is limited: %s", resources.bandwidth)
     async with (
         control_store(access, 2 * resources.limits.request_base_s) as control,
-        Coordinator(settings, resources.cores, resources.give_up_s, waiting) as coordinator,
+        Coordinator(ProcessPool(settings, waiting), resources.cores, resources.give_up_s) as coordinator,
         (watchers or Watchers()).looking(coordinator.activity),
     ):
         logs = RunLogs(resources.log_dir)

@@ -128,12 +128,14 @@ class LocalPool(WorkerPool):
         super().__init__(settings)
         self._stores = itertools.cycle(stores)
 
-    def _start(self) -> None:
-        worker = LocalWorker(self, next(self._stores), self._settings.limits)
-        self.workers.append(worker)
-        self.messages.put_nowait((worker, Ready()))
+    def grow_to(self, count: int) -> None:
+        while len(self.workers) < count:
+            worker = LocalWorker(self, next(self._stores), self.settings.limits)
+            self.workers.append(worker)
+            self.messages.put_nowait((worker, Ready()))
 
     def remove(self, worker: WorkerHandle) -> None:
+        assert isinstance(worker, LocalWorker)
         self.workers.remove(worker)
         worker.release()
 
@@ -151,7 +153,5 @@ class LocalPool(WorkerPool):
 def local_coordinator(*stores: ObjectStore, limits: Limits, cores: int = 2) -> tuple[Coordinator, LocalPool]:
     """Return a coordinator of local workers, each with the next of the stores, and its pool."""
     settings = WorkerSettings(AwsAccess(), limits, log_level=0)
-    coordinator = Coordinator(settings, cores)
     pool = LocalPool(stores, settings)
-    coordinator._pool = pool
-    return coordinator, pool
+    return Coordinator(pool, cores), pool

@@ -26,12 +26,10 @@ from async_s3_upload.transfer.messages import (
     Note,
     PartDone,
     Ready,
-    WorkerSettings,
 )
 from async_s3_upload.transfer.plan import Job, worker_count
 from async_s3_upload.transfer.rows import DONE, NUMBERED, OUTCOMES, Row, event_of
 from async_s3_upload.transfer.workers.bandwidth import patience_s
-from async_s3_upload.transfer.workers.nursery import Nursery
 from async_s3_upload.transfer.workers.pool import WorkerHandle, WorkerPool
 
 __all__ = ["Coordinator", "OnEvent", "Refresh", "Sent"]
@@ -60,17 +58,16 @@ class Coordinator:
     An async context manager; the workers are gone when it closes.
     """
 
-    def __init__(
-        self, settings: WorkerSettings, cores: int, give_up_s: float = GIVE_UP_S, waiting: Nursery | None = None
-    ) -> None:
-        """Give up when nothing succeeds for ``give_up_s`` and the time of a low bandwidth; ``waiting`` come first."""
+    def __init__(self, pool: WorkerPool, cores: int, give_up_s: float = GIVE_UP_S) -> None:
+        """Give up when nothing succeeds for ``give_up_s`` and the time of a low bandwidth."""
         self._cores = cores
-        self._give_up_s = give_up_s + patience_s(settings, cores)
-        self._pool = WorkerPool(settings, waiting)
-        self.activity = self._pool.activity
-        self._dealer = Dealer(settings.limits)
+        self._give_up_s = give_up_s + patience_s(pool.settings, cores)
+        self._pool = pool
+        self.activity = pool.activity
+        self._dealer = Dealer(pool.settings.limits)
         self._stopping = asyncio.Event()
         self._deaths: Counter[int] = Counter()
+        self._lost_once: set[int] = set()
         self._idle_deaths = self._next_base = 0
         self._succeeded_at = 0.0
         self._runner: asyncio.Task[None] | None = None
@@ -120,6 +117,7 @@ class Coordinator:
         """
         if not job.items or self._stopping.is_set():
             return Sent(stopped=self._stopping.is_set())
+        await self._pool.prepare(job)
         active = begun(job, self._next_base, on_event, refresh, on_handed_out, some_succeeded=some_succeeded)
         active.workers = worker_count(active.left, job.total_bytes, self._cores)
         self._next_base += active.left
@@ -167,7 +165,7 @@ class Coordinator:
                 self._end(job, Sent(job.watch.reason, None, self._stopping.is_set()))
             elif job.cut_off_by is not None or (job.watch.reason is not None and len(jobs) > 1):
                 self._cut_off(job)
-        gave_up = None
+        gave_up = self._pool.lost
         if jobs and time.monotonic() - self._succeeded_at >= self._give_up_s:
             gave_up = f"nothing succeeded for {self._give_up_s / 60:.3g} minutes"
         doomed = any(job.watch.reason is not None and job.cut_off_by is None for job in jobs)
@@ -254,8 +252,8 @@ class Coordinator:
         self._dealer.lost(worker)
         if self._stopping.is_set():
             return
-        self._idle_deaths += 1
-        text = f"a worker process died with {len(worker.outstanding)} files in hand, they are tried again one by one"
+        self._idle_deaths += not self._pool.comes_and_goes
+        text = self._pool.epitaph(worker)
         log.error("%s", text)
         if self._idle_deaths >= IDLE_DEATHS:
             raise WorkersError(
@@ -270,6 +268,10 @@ class Coordinator:
                 self._try_again(job_of_it, number, item, alone=number == alone)
 
     def _try_again(self, job: ActiveJob, number: int, item: FileItem, *, alone: bool) -> None:
+        if self._pool.comes_and_goes and number not in self._lost_once and number not in self._dealer.loans:
+            self._lost_once.add(number)  # hosts are taken away or fail, and that is no file's fault
+            job.put_back(job.refresh(item))
+            return
         self._deaths[number] += alone
         if self._deaths[number] < DEATHS_ALONE:
             self._dealer.suspects.append((job, item))
