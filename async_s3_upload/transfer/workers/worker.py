@@ -131,7 +131,9 @@ class Worker:
 
     async def _work(self, store: ObjectStore) -> None:
         loop = asyncio.get_running_loop()
-        self._engine = working = Engine(store, self._settings.limits, self._emit, pacer=self._pacer)
+        self._engine = working = Engine(
+            store, self._settings.limits, self._emit, pacer=self._pacer, completes=self._settings.completes
+        )
         loop.add_reader(self._pipe.fileno(), self._receive)
         # uvloop makes it non-blocking: a message that has arrived in part, or a full pipe, would be an error then
         os.set_blocking(self._pipe.fileno(), True)
