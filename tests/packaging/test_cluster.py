@@ -101,7 +101,7 @@ def test_certificates_are_the_users_alone_and_signed_by_the_authority(tmp_path: 
 
 @pytest.fixture
 def slurm(tmp_path: Path) -> dict[str, str]:
-    """The environment of a Slurm job of one node, without Slurm; the command has yet to be put into its S3_UPLOAD_BIN."""
+    """The environment of a Slurm job of one node, without Slurm; a command has yet to be put into S3_UPLOAD_BIN."""
     home, programs = tmp_path / "home", tmp_path / "bin"
     home.mkdir()
     programs.mkdir()
