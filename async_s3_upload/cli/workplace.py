@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import importlib
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from async_s3_upload.errors import UsageError
 from async_s3_upload.transfer.cluster import require_dask
 from async_s3_upload.transfer.cluster.address import SchedulerAddress
+from async_s3_upload.transfer.coordination.completing import Completer
 from async_s3_upload.transfer.coordination.coordinator import Coordinator
 from async_s3_upload.transfer.messages import WorkerSettings
 from async_s3_upload.transfer.workers.nursery import Nursery
+from async_s3_upload.transfer.workers.pool import WorkerPool
+from async_s3_upload.transfer.workers.process_pool import ProcessPool
 
 if TYPE_CHECKING:
     from async_s3_upload.cli.session import Resources
@@ -55,19 +59,26 @@ def early_workers(resources: Resources, *, dry_run: bool) -> Nursery:
     return Nursery(0 if dry_run or resources.scheduler is not None else resources.cores)
 
 
-def coordinator_of(
+@asynccontextmanager
+async def coordinator_of(
     settings: WorkerSettings, resources: Resources, waiting: Nursery | None
-) -> AbstractAsyncContextManager[Coordinator]:
-    """Return the coordinator of processes of this machine, or of the workers of a Dask cluster.
+) -> AsyncIterator[Coordinator]:
+    """Open the coordinator of processes of this machine, or of the workers of a Dask cluster.
 
     Raises:
-        ClusterError: when the block begins, where the cluster cannot be used.
+        ClusterError: the cluster cannot be used.
     """
     if resources.scheduler is None:
-        return Coordinator(settings, resources.cores, resources.give_up_s, waiting)
+        async with Coordinator(ProcessPool(settings, waiting), resources.cores, resources.give_up_s) as coordinator:
+            yield coordinator
+        return
     # only here, and only now: it needs Dask
-    pool = importlib.import_module("async_s3_upload.transfer.cluster.pool")
-    found: AbstractAsyncContextManager[Coordinator] = pool.open_coordinator(
-        resources.scheduler, settings, resources.give_up_s
-    )
-    return found
+    cluster = importlib.import_module("async_s3_upload.transfer.cluster.pool")
+    pool: WorkerPool
+    async with (
+        cluster.open_pool(resources.scheduler, settings) as pool,
+        Coordinator(
+            pool, resources.cores, resources.give_up_s, Completer(settings.limits, settings.access)
+        ) as coordinator,
+    ):
+        yield coordinator
