@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import pickle
 from collections.abc import Sequence
+from contextlib import nullcontext
 
 from async_s3_upload.transfer.coordination.completing import Completer
 from async_s3_upload.transfer.coordination.coordinator import Coordinator
@@ -157,7 +158,9 @@ def local_coordinator(
     With a store in ``completes_with`` the coordinator completes uploads, through that one.
     """
     settings = WorkerSettings(AwsAccess(), limits, log_level=0, completes="coordinator" if completes_with else "worker")
-    completer = Completer(limits, open_store=lambda: completes_with, retry=RETRY) if completes_with else None
+    completer = (
+        Completer(limits, open_store=lambda: nullcontext(completes_with), retry=RETRY) if completes_with else None
+    )
     coordinator = Coordinator(settings, cores, completer=completer)
     pool = LocalPool(stores, settings)
     coordinator._pool = pool

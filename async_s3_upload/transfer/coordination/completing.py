@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from contextlib import AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import replace
 
 from async_s3_upload.transfer.activity import Activity, Counts
@@ -34,10 +34,10 @@ class Completer:
         self,
         limits: Limits,
         access: AwsAccess | None = None,
-        open_store: Callable[[], ObjectStore] | None = None,
+        open_store: Callable[[], AbstractAsyncContextManager[ObjectStore]] | None = None,
         retry: RetryPolicy | None = None,
     ) -> None:
-        """Take ``access`` for the way to S3, or ``open_store`` that returns a store which is not opened yet."""
+        """Take ``access`` for the way to S3, or ``open_store`` whose context is a store."""
         self._limits = replace(limits, concurrency=AT_ONCE)
         self._open_store = open_store or (lambda: open_s3(access or AwsAccess(), connections=AT_ONCE))
         self._retry = retry
