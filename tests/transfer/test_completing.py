@@ -5,14 +5,17 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from async_s3_upload.transfer.activity import Activity
 from async_s3_upload.transfer.coordination import coordinator as coordinating
+from async_s3_upload.transfer.coordination.active_job import as_it_is, begun
 from async_s3_upload.transfer.coordination.completing import AT_ONCE, Completer
 from async_s3_upload.transfer.coordination.coordinator import Coordinator, Sent
+from async_s3_upload.transfer.coordination.dealer import Dealer
+from async_s3_upload.transfer.coordination.reports import Reports
 from async_s3_upload.transfer.ending import UploadFailed, UploadReady
 from async_s3_upload.transfer.engine.engine import Engine
 from async_s3_upload.transfer.lending import PartShare
@@ -25,6 +28,7 @@ from async_s3_upload.transfer.messages import (
     FileItem,
     Limits,
     PartDone,
+    Share,
     TransferEvent,
     UploadBegun,
     UploadGone,
@@ -32,6 +36,8 @@ from async_s3_upload.transfer.messages import (
 from async_s3_upload.transfer.plan import Job
 from async_s3_upload.transfer.rows import event_of, rows_of
 from async_s3_upload.transfer.stores.store import BadCredentials, NoSuchBucket, ObjectStore, Rejected
+from async_s3_upload.transfer.workers.hand import Hand
+from async_s3_upload.transfer.workers.pool import WorkerHandle
 from tests.contract.memory_store import DEFAULTS, MemoryStore
 from tests.contract.scripted_store import Call, Do, Fail, Hang, Hold, Rule, ScriptedStore
 from tests.faults.local_workers import LocalPool, LocalWorker, local_coordinator
@@ -150,23 +156,16 @@ async def ended(
 ) -> list[Event]:
     """Have a completer end the uploads that a worker has left."""
     completer = Completer(LIMITS, open_store=lambda: store, retry=FAST)
-    outcomes: list[Event] = []
-    turn = asyncio.Event()
-    completer.on_outcome = turn.set
-    ends = [event for event in events if isinstance(event, (UploadReady, UploadFailed))]
-    for end in ends:
+    for end in [event for event in events if isinstance(event, (UploadReady, UploadFailed))]:
         completer.take(BUCKET, items[end.number], end)
         completer.take(BUCKET, items[end.number], end)  # who says it twice is heard once
-    async with asyncio.timeout(DEADLINE_S):
-        while completer.busy(range(len(items))):
-            await turn.wait()
-            turn.clear()
-    outcomes.extend(completer.outcomes())
+    await completer.drain(DEADLINE_S)
+    outcomes = completer.outcomes()
     if activity is not None:
         completer.tell_counts(activity)
     assert completer.outcomes() == []
     await completer.close()
-    return outcomes
+    return list(outcomes)
 
 
 async def test_the_outcome_is_that_of_a_worker_that_completes(memory: MemoryStore, files: Files) -> None:
@@ -285,6 +284,26 @@ async def test_a_completer_that_has_nothing_to_do_opens_nothing() -> None:
 
 
 # coordinator and workers together
+
+
+@pytest.mark.parametrize("cut_off", [False, True])
+async def test_of_a_job_that_is_being_cut_off_nothing_more_is_completed(
+    memory: MemoryStore, files: Files, cut_off: bool
+) -> None:
+    (item,) = files.add(3 * PART)
+    events = await sent_by_a_worker(memory, [item])
+    completer, dealer = Completer(LIMITS, open_store=lambda: memory, retry=FAST), Dealer(LIMITS)
+    active = begun(job_of([item]), 0, Journal(), as_it_is, None, some_succeeded=True)
+    dealer.jobs.append(active)
+    worker = cast(WorkerHandle, Hand())
+    worker.took(Share(BUCKET, (item,)))
+    if cut_off:
+        active.cut_off_by = {worker}
+    assert Reports(dealer, completer).pass_on(worker, rows_of(events[-1:]))
+    await completer.drain(DEADLINE_S)
+    assert worker.has_nothing()
+    assert memory.requests["complete_multipart"] == (0 if cut_off else 1)
+    await completer.close()
 
 
 @pytest.fixture

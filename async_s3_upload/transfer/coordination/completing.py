@@ -48,7 +48,7 @@ class Completer:
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._outcomes: list[Outcome] = []
         self.on_outcome: Callable[[], None] = lambda: None
-        """Called when there may be something in ``outcomes``, or ``busy`` may be over."""
+        """Called when there may be something in ``outcomes``."""
 
     def take(self, bucket: str, item: FileItem, end: UploadEnd) -> None:
         """End an upload: complete it, or abort one that failed for good."""
@@ -62,10 +62,6 @@ class Completer:
         found = list(self._outcomes)
         self._outcomes.clear()
         return found
-
-    def busy(self, numbers: range) -> bool:
-        """Tell whether anything still happens to files with these numbers."""
-        return any(number in numbers for number in self._tasks)
 
     def cut_off(self, numbers: range) -> None:
         """Cancel what is under way of the files with these numbers."""
