@@ -29,6 +29,7 @@ from async_s3_upload.cli.session import (
 from async_s3_upload.cli.signals import Interruption
 from async_s3_upload.cli.survey import Survey, survey
 from async_s3_upload.cli.telling import Telling
+from async_s3_upload.cli.workplace import early_workers
 from async_s3_upload.config import Config
 from async_s3_upload.delivery.row import RunRow
 from async_s3_upload.delivery.uploading import preview
@@ -55,7 +56,7 @@ _LEVELS = {
 def run_monitor(config: Config, environ: Mapping[str, str], *, dry_run: bool, output: Output) -> Report:
     """Do one round; all trouble is in the report's exit code and on the log, not raised."""
     # before anything else: see there
-    waiting = Nursery(0 if dry_run else resources_of(config).cores)
+    waiting = early_workers(resources_of(config), dry_run=dry_run)
     with waiting, output.console(config.log_level):
         one_round = _Round(config, environ, waiting, output.watchers)
         if dry_run:

@@ -130,12 +130,14 @@ class LocalPool(WorkerPool):
         super().__init__(settings)
         self._stores = itertools.cycle(stores)
 
-    def _start(self) -> None:
-        worker = LocalWorker(self, next(self._stores), self._settings)
-        self.workers.append(worker)
-        self.messages.put_nowait((worker, Ready()))
+    def grow_to(self, count: int) -> None:
+        while len(self.workers) < count:
+            worker = LocalWorker(self, next(self._stores), self.settings)
+            self.workers.append(worker)
+            self.messages.put_nowait((worker, Ready()))
 
     def remove(self, worker: WorkerHandle) -> None:
+        assert isinstance(worker, LocalWorker)
         self.workers.remove(worker)
         worker.release()
 
@@ -161,7 +163,5 @@ def local_coordinator(
     completer = (
         Completer(limits, open_store=lambda: nullcontext(completes_with), retry=RETRY) if completes_with else None
     )
-    coordinator = Coordinator(settings, cores, completer=completer)
     pool = LocalPool(stores, settings)
-    coordinator._pool = pool
-    return coordinator, pool
+    return Coordinator(pool, cores, completer=completer), pool

@@ -12,6 +12,7 @@ from async_s3_upload.transfer.coordination import coordinator as coordinating
 from async_s3_upload.transfer.coordination.coordinator import Coordinator
 from async_s3_upload.transfer.ending import Completes
 from async_s3_upload.transfer.messages import AwsAccess, Limits, WorkerSettings
+from async_s3_upload.transfer.workers.process_pool import ProcessPool
 from tests.support.proxy import Answer, Delay, FaultProxy, Rule, Stall, on
 from tests.support.s3server import REGION, S3Server
 from tests.transfer.test_coordinator import DEADLINE_S, Watcher, assert_all_arrived, job_of, seen, worker_pids
@@ -40,7 +41,7 @@ def coordinator_for(
         access_key=server.access_key, secret_key=server.secret_key, endpoint_url=server.endpoint, region=REGION
     )
     limits = Limits(concurrency=concurrency, attempts=3)
-    return Coordinator(WorkerSettings(access, limits, log_level=30, completes=completes), cores)
+    return Coordinator(ProcessPool(WorkerSettings(access, limits, log_level=30, completes=completes)), cores)
 
 
 async def test_a_real_server_takes_it_and_the_outcome_is_that_of_workers_that_complete(

@@ -298,7 +298,7 @@ async def test_a_file_that_changes_while_it_goes_on_loses_its_upload(memory: Mem
 async def test_an_upload_that_s3_refuses_to_list_for_the_moment_stays(
     memory: MemoryStore, files: Files, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.DEBUG)
+    caplog.set_level(logging.DEBUG, "async_s3_upload")
     (item,) = files.add(4 * PART)
     again = await interrupted(memory, item, [1, 2])
     events = await send(ScriptedStore(memory, [Rule("list_parts", Fail(), times=None)]), [again])
@@ -325,7 +325,7 @@ async def test_a_begin_whose_answer_was_lost_leaves_no_second_upload(memory: Mem
 async def test_until_the_lost_one_is_aborted_the_new_upload_is_not_remembered(
     memory: MemoryStore, files: Files, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.DEBUG)
+    caplog.set_level(logging.DEBUG, "async_s3_upload")
     (item,) = files.add(3 * PART)
     rules = [Rule("create_multipart", Fail(after=True)), Rule("list_uploads", Fail(), times=None)]
     events = await send(ScriptedStore(memory, rules), [item])

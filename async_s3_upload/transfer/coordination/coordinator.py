@@ -23,11 +23,9 @@ from async_s3_upload.transfer.messages import (
     FileItem,
     Note,
     Ready,
-    WorkerSettings,
 )
 from async_s3_upload.transfer.plan import Job, worker_count
 from async_s3_upload.transfer.workers.bandwidth import patience_s
-from async_s3_upload.transfer.workers.nursery import Nursery
 from async_s3_upload.transfer.workers.pool import WorkerHandle, WorkerPool
 
 __all__ = ["Coordinator", "OnEvent", "Refresh", "Sent"]
@@ -53,27 +51,24 @@ class Coordinator:
     """
 
     def __init__(
-        self,
-        settings: WorkerSettings,
-        cores: int,
-        give_up_s: float = GIVE_UP_S,
-        waiting: Nursery | None = None,
-        completer: Completer | None = None,
+        self, pool: WorkerPool, cores: int, give_up_s: float = GIVE_UP_S, completer: Completer | None = None
     ) -> None:
-        """Give up when nothing succeeds for ``give_up_s`` and the time of a low bandwidth; ``waiting`` come first.
+        """Give up when nothing succeeds for ``give_up_s`` and the time of a low bandwidth.
 
         ``completer`` ends the uploads of workers that do not complete; None: one that goes to S3 as they do.
         """
+        settings = pool.settings
         self._cores = cores
         self._give_up_s = give_up_s + patience_s(settings, cores)
-        self._pool = WorkerPool(settings, waiting)
-        self.activity = self._pool.activity
+        self._pool = pool
+        self.activity = pool.activity
         self._dealer = Dealer(settings.limits)
         self._completer = completer or Completer(settings.limits, settings.access)
-        self._completer.on_outcome = lambda: self._pool.wake()
+        self._completer.on_outcome = pool.wake
         self._reports = Reports(self._dealer, self._completer)
         self._stopping = asyncio.Event()
         self._deaths: Counter[int] = Counter()
+        self._lost_once: set[int] = set()
         self._idle_deaths = self._next_base = 0
         self._runner: asyncio.Task[None] | None = None
 
@@ -125,6 +120,7 @@ class Coordinator:
         """
         if not job.items or self._stopping.is_set():
             return Sent(stopped=self._stopping.is_set())
+        await self._pool.prepare(job)
         active = begun(job, self._next_base, on_event, refresh, on_handed_out, some_succeeded=some_succeeded)
         active.workers = worker_count(active.left, job.total_bytes, self._cores)
         self._next_base += active.left
@@ -175,7 +171,7 @@ class Coordinator:
                 self._end(job, Sent(job.watch.reason, None, self._stopping.is_set()))
             elif job.cut_off_by is not None or (job.watch.reason is not None and len(jobs) > 1):
                 self._cut_off(job)
-        gave_up = None
+        gave_up = self._pool.lost
         if jobs and time.monotonic() - self._reports.succeeded_at >= self._give_up_s:
             gave_up = f"nothing succeeded for {self._give_up_s / 60:.3g} minutes"
         doomed = any(job.watch.reason is not None and job.cut_off_by is None for job in jobs)
@@ -221,8 +217,8 @@ class Coordinator:
         self._dealer.lost(worker)
         if self._stopping.is_set():
             return
-        self._idle_deaths += 1
-        text = f"a worker process died with {len(worker.outstanding)} files in hand, they are tried again one by one"
+        self._idle_deaths += not self._pool.comes_and_goes
+        text = self._pool.epitaph(worker)
         log.error("%s", text)
         if self._idle_deaths >= IDLE_DEATHS:
             raise WorkersError(
@@ -239,6 +235,10 @@ class Coordinator:
                 self._try_again(job_of_it, number, item, alone=number == alone)
 
     def _try_again(self, job: ActiveJob, number: int, item: FileItem, *, alone: bool) -> None:
+        if self._pool.comes_and_goes and number not in self._lost_once and number not in self._dealer.loans:
+            self._lost_once.add(number)  # hosts are taken away or fail, and that is no file's fault
+            job.put_back(job.refresh(item))
+            return
         self._deaths[number] += alone
         if self._deaths[number] < DEATHS_ALONE:
             self._dealer.suspects.append((job, item))
