@@ -25,6 +25,7 @@ from async_s3_upload.state.run_logs import Identity, RunLogs
 from async_s3_upload.state.run_state import recall
 from async_s3_upload.transfer import parts
 from async_s3_upload.transfer.coordination import coordinator as coordinating
+from async_s3_upload.transfer.ending import Completes
 from async_s3_upload.transfer.messages import Limits
 from async_s3_upload.transfer.stores.store import Throttled, Transient
 from tests.contract.memory_store import MemoryStore
@@ -57,10 +58,11 @@ class Start:
 
 @dataclass(frozen=True)
 class History:
-    """Sizes of the files, and what happens in the starts before the last, in which nothing happens any more."""
+    """Sizes of the files, who completes uploads, and what happens in the starts before the last, a quiet one."""
 
     sizes: tuple[int, ...]
     starts: tuple[Start, ...]
+    completes: Completes = "worker"
 
 
 starts = st.builds(
@@ -74,6 +76,7 @@ histories = st.builds(
     History,
     st.lists(st.sampled_from((0, 1, 50, 128, 129, 150, 200, 320)), min_size=2, max_size=6).map(tuple),
     st.lists(starts, min_size=1, max_size=4).map(tuple),
+    st.sampled_from(("worker", "coordinator")),
 )
 
 
@@ -87,6 +90,7 @@ class World:
 
     folder: Path
     s3: MemoryStore
+    completes: Completes
     events: dict[int, str] = field(default_factory=dict)
     changes: list[str] = field(default_factory=list)
     calls: int = 0
@@ -200,7 +204,11 @@ async def upload(world: World) -> str:
     """Do one start; returns the state of the run's row."""
     store = HistoryStore(world)
     identity = Identity(str(world.run), BUCKET, "r")
-    coordinator, pool = local_coordinator(store, limits=Limits(concurrency=3, memory_bytes=4 * PART, request_base_s=1))
+    coordinator, pool = local_coordinator(
+        store,
+        limits=Limits(concurrency=3, memory_bytes=4 * PART, request_base_s=1),
+        completes_with=store if world.completes == "coordinator" else None,
+    )
     world.kill_one = pool.kill_one
     async with coordinator:
         async with asyncio.timeout(LONGEST_S):
@@ -286,7 +294,7 @@ def _small_world(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_whatever_happens_the_next_quiet_start_ends_complete(history: History) -> None:
     memory = Path("/dev/shm")
     with tempfile.TemporaryDirectory(prefix="history-", dir=memory if memory.is_dir() else None) as name:
-        world = World(Path(name), MemoryStore(BUCKET, min_part_size=1))
+        world = World(Path(name), MemoryStore(BUCKET, min_part_size=1), history.completes)
         world.make_files(history.sizes)
         trusted = True
         for start in history.starts:
