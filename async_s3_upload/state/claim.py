@@ -22,6 +22,10 @@ MOST_TRIES = 30
 """So often others may come and go between two steps of this one."""
 
 
+_followed: set[Process] = set()
+"""Those that this process found silent and took a lock over from: they stop for that, and hold no other lock either."""
+
+
 class AlreadyRunning(Exception):
     """Another process holds the lock: ``holder``, None where that is not known."""
 
@@ -84,7 +88,7 @@ def _is_over(lock: str, records: Records, number: int, *, patient: bool) -> Gene
         return first is not None
     holder = None if owner is None else owner.process
     life = "unknown" if holder is None else life_of(holder)
-    if life == "gone":
+    if life == "gone" or holder in _followed:
         return True
     if life == "runs" or not patient:
         raise AlreadyRunning(lock, holder)
@@ -103,6 +107,8 @@ def _is_over(lock: str, records: Records, number: int, *, patient: bool) -> Gene
         # where this process or the server stood still, so may have the other one
         silent = silent + 1 if clock() - began < 2 * LOOK_EVERY_S else 0
     log.warning("%s gave no sign of life for %d s and left %s behind: it is taken over", who, silent_s(), lock)
+    if holder is not None:
+        _followed.add(holder)
     return True
 
 

@@ -225,7 +225,10 @@ async def upload_one(folder: Path, *, stop: bool) -> RunRow:
         return await uploading
 
 
-async def test_a_stop_ends_the_look_at_a_process_of_another_host(tmp_path: Path) -> None:
+async def test_a_stop_ends_the_look_at_a_process_of_another_host(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(claim, "_followed", set())
     row = await upload_one(tmp_path, stop=True)
     assert row.state == "partial"
     assert row.detail == "stopped while another process was looked for that may upload this run"
@@ -236,6 +239,7 @@ async def test_a_run_that_another_host_left_behind_goes_on_after_a_while(
 ) -> None:
     monkeypatch.setattr(claim, "LOOK_EVERY_S", 0.01)
     monkeypatch.setattr(claim, "SILENT_LOOKS", 2)
+    monkeypatch.setattr(claim, "_followed", set())
     monkeypatch.setattr(claim, "clock", lambda: 0.0)  # however slow the machine is, no look counts as late
     assert (await upload_one(tmp_path, stop=False)).state == "uploaded"
 

@@ -24,6 +24,11 @@ from .owners import ELSEWHERE, beat_of, dead_process, leave
 Between = Callable[[int], None]
 
 
+@pytest.fixture(autouse=True)
+def _nobody_was_followed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_followed", set())
+
+
 @pytest.fixture
 def lock(tmp_path: Path) -> str:
     return str(tmp_path / "s3_upload.lock")
@@ -125,6 +130,14 @@ def test_a_process_of_another_host_that_is_silent_for_a_minute_is_followed(
         f"process 42 on host other-host did not let go of {lock}: it is awaited for 60 s whether it is at work",
         f"process 42 on host other-host gave no sign of life for 60 s and left {lock} behind: it is taken over",
     ]
+
+
+def test_what_else_a_silent_process_held_is_not_waited_for_again(lock: str, clock: Clock) -> None:
+    for path, pauses in ((lock, SILENT_LOOKS), (lock + "2", 0)):
+        leave(path)
+        assert drive(path, clock)[1] == pauses
+    leave(lock + "3", replace(ELSEWHERE, pid=43))
+    assert drive(lock + "3", clock)[1] == SILENT_LOOKS
 
 
 def test_who_stood_still_while_it_looked_looks_anew(lock: str, clock: Clock) -> None:

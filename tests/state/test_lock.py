@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from async_s3_upload.errors import LogDirError
+from async_s3_upload.state import claim
 from async_s3_upload.state.claim import LOOK_EVERY_S, SILENT_LOOKS
 from async_s3_upload.state.lock import AlreadyRunning, exclusive, exclusively, holder_of, is_held
 from async_s3_upload.state.owner import Records
@@ -30,6 +31,11 @@ with exclusive(sys.argv[1]):
     print("held", flush=True)
     sys.stdin.read()
 """
+
+
+@pytest.fixture(autouse=True)
+def _nobody_was_followed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(claim, "_followed", set())
 
 
 @pytest.fixture
