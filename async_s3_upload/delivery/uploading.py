@@ -8,7 +8,7 @@ import os
 import re
 import time
 from collections.abc import Callable, Collection, Sequence
-from contextlib import AsyncExitStack, suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 
 from async_s3_upload.delivery.remaining import left_to_send
@@ -23,7 +23,7 @@ from async_s3_upload.runs.order import Markers
 from async_s3_upload.runs.ripe import ripe_files
 from async_s3_upload.runs.scan import scan
 from async_s3_upload.runs.selection import Reason
-from async_s3_upload.state.lock import AlreadyRunning, exclusively
+from async_s3_upload.state.lock import AlreadyRunning, taken
 from async_s3_upload.state.run_logs import Identity, Remembered, RunLogs
 from async_s3_upload.state.run_state import recall
 from async_s3_upload.text import plural, printable
@@ -153,15 +153,15 @@ class Uploader:
         row = task.row()
         started = time.monotonic()
         watch = self._watchers.begin(row)
-        async with AsyncExitStack() as held:
+        with ExitStack() as held:
             held.callback(self._end, watch, row, started)
             try:
                 expected = self._logs.find(task.identity)
-                await held.enter_async_context(exclusively(expected.lock, self._sleep))
+                held.enter_context(await taken(expected.lock, self._sleep))
                 # once more under the lock: another run of the same name may just have taken the plain log
                 remembered = self._logs.find(task.identity)
                 if remembered.path != expected.path:
-                    await held.enter_async_context(exclusively(remembered.lock, self._sleep))
+                    held.enter_context(await taken(remembered.lock, self._sleep))
                 run = self._run_upload(task, row, remembered, watch, on_handed_out)
                 await run.upload(task.identity, task.exclude, remembered, resend, probe)
                 if run.doom:

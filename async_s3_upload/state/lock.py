@@ -14,8 +14,8 @@ import logging
 import os
 import secrets
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Awaitable, Callable, Generator, Iterator
+from contextlib import ExitStack, contextmanager
 
 from async_s3_upload.errors import LogDirError
 from async_s3_upload.state.claim import AlreadyRunning, claim, silent_s
@@ -23,7 +23,7 @@ from async_s3_upload.state.holding import Holding, keep, let_go
 from async_s3_upload.state.owner import Records, decode
 from async_s3_upload.state.this_host import Process, life_of
 
-__all__ = ["AlreadyRunning", "exclusive", "exclusively", "holder_of", "is_held"]
+__all__ = ["AlreadyRunning", "exclusive", "holder_of", "is_held", "taken"]
 
 log = logging.getLogger(__name__)
 
@@ -49,28 +49,29 @@ def exclusive(path: str, *, patient: bool = True) -> Iterator[None]:
         while True:
             try:
                 pause = next(taking)
-            except StopIteration as taken:
-                holding: Holding = taken.value
+            except StopIteration as end:
+                holding: Holding = end.value
                 break
             time.sleep(pause)
         with _kept(holding):
             yield
 
 
-@asynccontextmanager
-async def exclusively(path: str, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> AsyncIterator[None]:
-    """Hold it as ``exclusive`` does; the event loop goes on while this one waits, by ``sleep``, which may raise."""
-    with _flocked(path):
+async def taken(path: str, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> ExitStack:
+    """Take the lock as ``exclusive`` does, and return what lets go of it: to be entered with ``with``.
+
+    The event loop goes on while this one waits, by ``sleep``, which may raise.
+    """
+    with ExitStack() as held:
+        held.enter_context(_flocked(path))
         taking = _taking(path, patient=True)
         while True:
             try:
                 pause = next(taking)
-            except StopIteration as taken:
-                holding: Holding = taken.value
-                break
+            except StopIteration as end:
+                held.enter_context(_kept(end.value))
+                return held.pop_all()
             await sleep(pause)
-        with _kept(holding):
-            yield
 
 
 def is_held(path: str) -> bool:

@@ -18,7 +18,7 @@ import pytest
 from async_s3_upload.errors import LogDirError
 from async_s3_upload.state import claim
 from async_s3_upload.state.claim import LOOK_EVERY_S, SILENT_LOOKS
-from async_s3_upload.state.lock import AlreadyRunning, exclusive, exclusively, holder_of, is_held
+from async_s3_upload.state.lock import AlreadyRunning, exclusive, holder_of, is_held, taken
 from async_s3_upload.state.owner import Records
 from async_s3_upload.state.this_host import this_process
 
@@ -244,7 +244,7 @@ async def test_the_event_loop_goes_on_while_another_host_is_looked_at(path: str)
     async def pause(seconds: float) -> None:
         pauses.append(seconds)
 
-    async with exclusively(path, pause):
+    with await taken(path, pause):
         assert holder_of(path) == this_process()
     assert pauses == [LOOK_EVERY_S] * SILENT_LOOKS
     assert not is_held(path)
@@ -254,7 +254,7 @@ async def test_who_is_cancelled_while_it_waits_leaves_nothing_behind(path: str) 
     leave(path)
 
     async def take() -> None:
-        async with exclusively(path):
+        with await taken(path):
             raise AssertionError("it was taken")
 
     task = asyncio.create_task(take())

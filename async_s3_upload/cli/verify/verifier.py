@@ -16,7 +16,7 @@ from async_s3_upload.cli.verify.stock import take_stock
 from async_s3_upload.cli.verify.targets import Target
 from async_s3_upload.delivery.uploading import RunTask, Uploader
 from async_s3_upload.errors import LogDirError
-from async_s3_upload.state.lock import AlreadyRunning, exclusively
+from async_s3_upload.state.lock import AlreadyRunning, taken
 from async_s3_upload.state.run_logs import RunLogs
 from async_s3_upload.state.run_state import recall
 from async_s3_upload.text import plural, printable
@@ -168,7 +168,7 @@ async def _is_busy(lock: str) -> bool:
     if not await asyncio.to_thread(os.path.exists, lock):
         return False
     try:
-        async with exclusively(lock):
+        with await taken(lock):
             return False
     except AlreadyRunning:
         return True
