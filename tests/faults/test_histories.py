@@ -11,7 +11,7 @@ import shutil
 import tempfile
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 
 from async_s3_upload.delivery.uploading import RunTask, Uploader
 from async_s3_upload.errors import WorkersError
+from async_s3_upload.state.owner import decode
 from async_s3_upload.state.run_logs import Identity, RunLogs
 from async_s3_upload.state.run_state import recall
 from async_s3_upload.transfer import parts
@@ -30,6 +31,7 @@ from async_s3_upload.transfer.messages import Limits
 from async_s3_upload.transfer.stores.store import Throttled, Transient
 from tests.contract.memory_store import MemoryStore
 from tests.contract.scripted_store import Act, Call, Fail, Hang, Ok, ScriptedStore
+from tests.state.owners import dead_process
 
 from .harness import crc_of
 from .local_workers import local_coordinator
@@ -245,8 +247,17 @@ def play(world: World, start: Start) -> str:
     if world.crashed:
         shutil.rmtree(world.log_dir)
         (world.folder / "frozen").rename(world.log_dir)
+        bury(world.log_dir)
         state = "crashed"
     return state
+
+
+def bury(log_dir: Path) -> None:
+    """Let the locks that were held be those of a process that is gone: the one that crashed is this one, and lives."""
+    for path in log_dir.glob("locks/*.owner/*"):
+        owner = decode(path.read_bytes())
+        assert owner is not None
+        path.write_bytes(replace(owner, process=dead_process()).encode())
 
 
 def recorded(world: World) -> dict[str, tuple[str, str | None]]:
