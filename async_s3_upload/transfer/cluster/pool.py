@@ -56,6 +56,8 @@ class ClusterPool(WorkerPool):
         self._by_mailbox: dict[str, DaskHandle] = {}
         self._bad_ends: Counter[str] = Counter()
         self._refused: set[str] = set()
+        self._slow: set[str] = set()
+        """Those that did not answer in time before: nobody waits for them again."""
         self._joining: dict[str, asyncio.Task[None]] = {}
         self._closing: set[asyncio.Task[None]] = set()
         self._numbers = itertools.count()
@@ -74,9 +76,10 @@ class ClusterPool(WorkerPool):
         present = self._present() if question is not None else []
         examined = [asyncio.create_task(self._examine_again(handle, question)) for handle in present if question]
         self._came_or_went()
-        tasks = [*examined, *self._joining.values()]
-        if tasks:
-            await asyncio.wait(tasks, timeout=EXAMINED_WITHIN_S)
+        expected = [task for address, task in self._joining.items() if address not in self._slow]
+        if examined or expected:
+            await asyncio.wait([*examined, *expected], timeout=EXAMINED_WITHIN_S)
+        self._slow |= set(self._joining)
         if not self._link.workers:
             log.warning("%s", no_worker(str(self._link.scheduler)))
 
@@ -149,6 +152,7 @@ class ClusterPool(WorkerPool):
                     handle.stop(0.0)  # should it come back
                     handle.leaving = True
                     handle.ready = False
+                    self._slow.add(handle.address)
                     self._believe_dead(handle)
                 else:
                     handle.beat()
@@ -162,6 +166,7 @@ class ClusterPool(WorkerPool):
         for address in set(self._handles) - self._link.workers:
             self._lose(self._handles[address])
         self._refused &= self._link.workers
+        self._slow &= self._link.workers
         if not self._wanted:
             return
         for address in self._link.workers - set(self._handles) - set(self._joining) - self._refused:
