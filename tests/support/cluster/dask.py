@@ -150,6 +150,11 @@ class DaskCluster:
         return int(self.address.rpartition(":")[2])
 
     @property
+    def scheduler_pid(self) -> int:
+        """The id of the scheduler's process."""
+        return self._scheduler.popen.pid
+
+    @property
     def scheduler_log(self) -> str:
         """What the scheduler has written so far."""
         return self._scheduler.log_text()
