@@ -1,4 +1,4 @@
-"""A worker is cut off from scheduler and coordinator, and still reaches S3: no file is completed twice, none is wrong."""
+"""A worker that is cut off from scheduler and coordinator still reaches S3: nothing is completed twice, or wrong."""
 
 import threading
 from collections.abc import Callable, Iterator
