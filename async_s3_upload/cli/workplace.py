@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from async_s3_upload.errors import UsageError
 from async_s3_upload.transfer.cluster import require_dask
 from async_s3_upload.transfer.cluster.address import SchedulerAddress
+from async_s3_upload.transfer.coordination.completing import Completer
 from async_s3_upload.transfer.coordination.coordinator import Coordinator
 from async_s3_upload.transfer.messages import WorkerSettings
 from async_s3_upload.transfer.workers.nursery import Nursery
@@ -76,6 +77,8 @@ async def coordinator_of(
     pool: WorkerPool
     async with (
         cluster.open_pool(resources.scheduler, settings) as pool,
-        Coordinator(pool, resources.cores, resources.give_up_s) as coordinator,
+        Coordinator(
+            pool, resources.cores, resources.give_up_s, Completer(settings.limits, settings.access)
+        ) as coordinator,
     ):
         yield coordinator

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from async_s3_upload.transfer import parts
-from async_s3_upload.transfer.engine import multipart
+from async_s3_upload.transfer.engine import completion
 from async_s3_upload.transfer.engine import requests as requesting
 from async_s3_upload.transfer.messages import (
     Event,
@@ -470,7 +470,7 @@ async def test_whatever_goes_wrong_start_after_start_ends_with_everything_there_
     memory: MemoryStore, files: Files, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
     monkeypatch.setattr(requesting, "COMPLETE_TIMES", 1)
-    monkeypatch.setattr(multipart, "ABORT_LIMIT_S", 0.2)
+    monkeypatch.setattr(completion, "ABORT_LIMIT_S", 0.2)
     chance = random.Random(seed)
     items = files.add(*(chance.choice([10, 2500, 4500, 9000]) for _ in range(8)))
     journal = Journal()

@@ -52,3 +52,18 @@ def no_certificates(scheduler: str) -> str:
 def scheduler_lost(reason: str) -> str:
     """Return the sentence for a scheduler that was there and is not any more."""
     return f"the Dask scheduler was lost: {printable(reason)}; the next start goes on"
+
+
+def sees_another_inode(path: str) -> str:
+    """Return why: a copy of the folder lies there, or a file system that numbers files anew on each host."""
+    return f"it sees another inode of {printable(path)}; mount the same storage there (SMB: with serverino)"
+
+
+def cannot_open(reason: str) -> str:
+    """Return why: the worker's S3 client cannot be made, or Dask could not run anything there."""
+    return f"it cannot begin: {printable(reason)}"
+
+
+def worker_lost(worker: str, files: int) -> str:
+    """Return the sentence for a worker that left, died, or was cut off."""
+    return f"worker {worker} is gone with {files} files in hand, they are tried again"

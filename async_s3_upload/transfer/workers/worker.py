@@ -132,7 +132,9 @@ class Worker:
             self._channel.send(CannotStart(str(error)))
 
     async def _work(self, store: ObjectStore) -> None:
-        self._engine = working = Engine(store, self._settings.limits, self._emit, pacer=self._pacer)
+        self._engine = working = Engine(
+            store, self._settings.limits, self._emit, pacer=self._pacer, completes=self._settings.completes
+        )
         self._channel.listen(self._take)
         self._channel.send(Ready())
         engine = asyncio.create_task(working.run())
