@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from benchmarks.certificates import make_certificates
 from tests.e2e.lab import MARKERS, Lab, keys_put
+from tests.e2e.test_tls import write_certificate
 from tests.support.cluster import DaskCluster
 from tests.support.command import Completed
 from tests.support.proxy import Answer, FaultProxy, Rule, on
@@ -156,10 +156,11 @@ def test_the_option_comes_before_the_key_of_the_config(lab: Lab, shared: DaskClu
 
 def test_everything_may_go_over_tls(lab: Lab, tmp_path: Path) -> None:
     bucket, run = lab.bucket(), lab.make_run()
-    ca_file, server_file = make_certificates(str(tmp_path))
-    tls = {"DASK_DISTRIBUTED__COMM__TLS__CA_FILE": ca_file, "DASK_DISTRIBUTED__COMM__REQUIRE_ENCRYPTION": "true"}
+    certificate, key = map(str, write_certificate(tmp_path))  # one for all, as its own authority
+    tls = {"DASK_DISTRIBUTED__COMM__TLS__CA_FILE": certificate, "DASK_DISTRIBUTED__COMM__REQUIRE_ENCRYPTION": "true"}
     for role in ("SCHEDULER", "WORKER", "CLIENT"):
-        tls[f"DASK_DISTRIBUTED__COMM__TLS__{role}__CERT"] = server_file
+        tls[f"DASK_DISTRIBUTED__COMM__TLS__{role}__CERT"] = certificate
+        tls[f"DASK_DISTRIBUTED__COMM__TLS__{role}__KEY"] = key
     with DaskCluster(env=tls, protocol="tls") as cluster:
         cluster.add_worker("one", env=lab.server.environment())
         assert cluster.address.startswith("tls://")
