@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import pickle
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -32,6 +33,7 @@ class DaskHandle(WorkerHandle):
         """Whether nothing more may be given: it was lost, or told to end."""
         self.heard = 0
         """Number of the last message that came."""
+        self._heard_at = time.monotonic()
         self.dead = False
         """Whether the coordinator was told that it is gone."""
         self._client = client
@@ -59,6 +61,16 @@ class DaskHandle(WorkerHandle):
     def beat(self) -> None:
         """Let it hear that the coordinator is there."""
         self._wake.set()
+
+    @property
+    def silent_s(self) -> float:
+        """So many seconds ago it said something; it answers each beat."""
+        return time.monotonic() - self._heard_at
+
+    def hear(self, number: int) -> None:
+        """Note that a message came."""
+        self.heard = number
+        self._heard_at = time.monotonic()
 
     def kill(self) -> None:
         """End the session at once; where it cannot be reached, it ends when it has heard nothing for its lease."""

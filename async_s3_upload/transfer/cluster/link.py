@@ -7,7 +7,7 @@ import logging
 import pickle
 import uuid
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import distributed
@@ -59,32 +59,44 @@ class Link:
                 continue
         await self._count()
 
+    async def leave(self) -> None:
+        """Hear nothing more: a scheduler complains of those who go while it tells them something."""
+        if self.client.status != "running":
+            return
+        for topic in (self.topic, EVENTS_OF_ALL):
+            self.client.unsubscribe_topic(topic)
+        with suppress(OSError, TimeoutError):
+            async with asyncio.timeout(LOOK_EVERY_S):  # a round trip, after which it has understood
+                await self.client.scheduler.identity(n_workers=0)  # type: ignore[union-attr]
+
     async def watch(self) -> None:
         """Keep ``workers`` and ``lost`` as they are; returns when the scheduler was lost."""
-        loop = asyncio.get_running_loop()
-        counted_at = loop.time()
-        while self.client.status == "running" and self.lost is None:
-            try:
-                async with asyncio.timeout(LOOK_EVERY_S):
+        counting = asyncio.create_task(self._count_when_due())
+        try:
+            while self.client.status == "running" and not counting.done():  # a question to who is gone just waits
+                await asyncio.sleep(LOOK_EVERY_S)
+        finally:
+            counting.cancel()
+            await asyncio.gather(counting, return_exceptions=True)
+        self.lose("the connection was closed")
+
+    async def _count_when_due(self) -> None:
+        while self.lost is None:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(COUNT_EVERY_S):
                     await self._recount.wait()
-            except TimeoutError:
-                if loop.time() - counted_at < COUNT_EVERY_S:
-                    continue
             self._recount.clear()
-            counted_at = loop.time()
             try:
                 async with asyncio.timeout(ANSWER_LIMIT_S):
                     await self._count()
             except (OSError, TimeoutError) as error:
                 self.lose(str(error) or f"it did not answer within {ANSWER_LIMIT_S:.0f} s")
-                return
-        self.lose("the connection was closed")
 
     def lose(self, reason: str) -> None:
         """Note that nothing more comes of the scheduler."""
         if self.lost is None:
             self.lost = scheduler_lost(reason)
-            log.error("%s", self.lost)
+            log.debug("%s", self.lost)
             self.on_lost()
 
     async def _count(self) -> None:
@@ -123,7 +135,8 @@ async def connected(scheduler: SchedulerAddress) -> AsyncIterator[Link]:
     await workers_of(scheduler)  # a client that cannot connect leaves coroutines behind
     address = scheduler.contact()
     if not log.isEnabledFor(logging.DEBUG):
-        logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what matters of it is said here
+        for name in ("distributed", "distributed.client"):
+            logging.getLogger(name).setLevel(logging.CRITICAL + 1)  # what matters of it is said here
     try:
         client = await distributed.Client(
             address, asynchronous=True, timeout=ANSWER_LIMIT_S, name="async-s3-upload", set_as_default=False
@@ -135,6 +148,7 @@ async def connected(scheduler: SchedulerAddress) -> AsyncIterator[Link]:
         await link.listen()
         yield link
     finally:
+        await link.leave()
         await client.close(timeout=1)
 
 

@@ -31,6 +31,9 @@ LEASE_S = 8.0
 BELIEVED_DEAD_S = 10.0
 """So long after a worker was lost what it had in hand is given to others: its session has ended by then."""
 BEAT_S = 2.0
+SILENT_S = 20.0
+"""A worker that has said nothing for so long is given up: it is cut off, and its session has ended with its lease, or it
+is frozen."""
 EXAMINED_WITHIN_S = 20.0
 """Work begins without those who took longer; they come in when they have answered."""
 BAD_ENDS = 3
@@ -82,7 +85,10 @@ class ClusterPool(WorkerPool):
         self._came_or_went()
         tasks = [*examined, *self._joining.values()]
         if tasks:
-            await asyncio.wait(tasks, timeout=EXAMINED_WITHIN_S)
+            await asyncio.wait(tasks, timeout=SILENT_S = 20.0
+"""A worker that has said nothing for so long is given up: it is cut off, and its session has ended with its lease, or it
+is frozen."""
+EXAMINED_WITHIN_S)
         if not self._link.workers:
             log.warning("%s", no_worker(str(self._link.scheduler)))
 
@@ -150,7 +156,14 @@ class ClusterPool(WorkerPool):
         while self._link.lost is None:
             await asyncio.sleep(BEAT_S)
             for handle in self._present():
-                handle.beat()
+                if handle.silent_s > SILENT_S:
+                    log.error("worker %s has not answered for %.0f s", handle.address, handle.silent_s)
+                    handle.stop(0.0)  # should it come back
+                    handle.leaving = True
+                    handle.ready = False
+                    self._believe_dead(handle)
+                else:
+                    handle.beat()
 
     def _present(self) -> list[DaskHandle]:
         return [handle for handle in self._handles.values() if not handle.leaving]
@@ -255,7 +268,7 @@ class ClusterPool(WorkerPool):
             log.error("worker %s: what it said was lost on the way, it is told to end", address)
             handle.kill()
             return
-        handle.heard = number
+        handle.hear(number)
         for message in messages:
             if isinstance(message, CannotStart):
                 self._refuse(address, cannot_open(message.error))

@@ -50,8 +50,8 @@ def no_certificates(scheduler: str) -> str:
 
 
 def scheduler_lost(reason: str) -> str:
-    """Return the sentence for a scheduler that was there and is not any more."""
-    return f"the Dask scheduler was lost: {printable(reason)}; the next start goes on"
+    """Return the reason why a command ends whose scheduler was there and is not any more."""
+    return f"the Dask scheduler was lost: {printable(reason)}"
 
 
 def sees_another_inode(path: str) -> str:

@@ -94,6 +94,7 @@ class Session:
                 with self._lock:
                     self._shares.told(message)
                 self._deliver(message)
+            self._post(also_nothing=True)  # so that the coordinator hears that this process is alive
 
     def _deliver(self, message: Down) -> None:
         with self._lock:
@@ -132,10 +133,10 @@ class Session:
         if first:
             self._dask.loop.add_callback(self._post)
 
-    def _post(self) -> None:
+    def _post(self, *, also_nothing: bool = False) -> None:
         with self._lock:
             messages, self._outbox = self._outbox, []
-        if messages:
+        if messages or also_nothing:
             self._sent += 1
             told = (self.opening.session, self.opening.mailbox, self._sent, pickle.dumps(messages))
             with contextlib.suppress(Exception):  # the connection is gone, and with it the coordinator

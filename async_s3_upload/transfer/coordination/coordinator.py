@@ -215,7 +215,7 @@ class Coordinator:
         self._pool.remove(worker)
         self._no_longer(worker, None)
         self._dealer.lost(worker)
-        if self._stopping.is_set():
+        if self._stopping.is_set() or self._pool.lost is not None:
             return
         self._idle_deaths += not self._pool.comes_and_goes
         text = self._pool.epitaph(worker)
