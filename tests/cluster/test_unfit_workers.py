@@ -43,8 +43,7 @@ def mounted(what: str, *arguments: str | Path) -> tuple[str, ...]:
 def blind(lab: Lab, run: Path) -> Unfit:
     empty = lab.folder / "empty"
     empty.mkdir()
-    why = f"it does not see {run} (No such file or directory); mount the folder at the same path"
-    return Unfit(why, wrapper=mounted("mount --bind", empty, run.parent))
+    return Unfit(f"it does not see {run}", wrapper=mounted("mount --bind", empty, run.parent))
 
 
 def with_another_storage(lab: Lab, run: Path) -> Unfit:
@@ -122,13 +121,17 @@ def test_where_no_worker_is_fit_nothing_is_begun(crew: Crew, lab: Lab, kind: Kin
     assert not proxy.count(on("PutObject", "CreateMultipartUpload"))
 
 
-def test_a_scheduler_without_workers_is_told_of(crew: Crew, lab: Lab) -> None:
+def test_where_there_is_no_worker_yet_that_is_told_and_one_that_joins_sends_everything(crew: Crew, lab: Lab) -> None:
     bucket, run = lab.bucket(), lab.make_run()
 
-    done = lab.upload(run, bucket, *crew.options, "--json")
+    with lab.start_upload(run, bucket, *crew.options) as command:
+        no_worker = f"the Dask scheduler at {crew.cluster.address} has no worker that can be used"
+        until(lambda: no_worker in command.stderr)
+        crew.add("late")
+        done = command.wait()
 
-    assert done.exit_code == done.json["exit_code"] == 1
-    assert f"the Dask scheduler at {crew.cluster.address} has no worker that can be used" in done.stderr
+    assert done.exit_code == 0, done.stderr
+    lab.assert_in_bucket(run, bucket, run.name)
 
 
 def test_an_unfit_worker_that_joins_later_gets_no_work_either(crew: Crew, lab: Lab) -> None:
