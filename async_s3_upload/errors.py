@@ -39,6 +39,12 @@ class LogDirError(UploadError):
     """The log folder cannot be created or written: nothing is started without a memory."""
 
 
+class LockLostError(LogDirError):
+    """Another process may write to the log folder by now: this one must not any more."""
+
+    exit_code = 3
+
+
 class ManifestError(UploadError):
     """The manifest to verify by cannot be had, or is none."""
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from async_s3_upload.cli.config_check.cluster import check_cluster, check_dask
+from async_s3_upload.cli.config_check.cluster import check_cluster, check_dask, cluster_findings
 from async_s3_upload.cli.config_check.command import run_check
 from async_s3_upload.cli.session import Resources, resources_of
 from async_s3_upload.cli.workplace import early_workers, scheduler_of, with_scheduler
@@ -103,13 +103,16 @@ async def test_config_check_says_that_dask_is_lacking_also_without_asking_anybod
     assert report.exit_code == 1
     assert report.problems() == [f"dask_scheduler tcp://a:1: dask_scheduler{NEEDS}"]
     assert f"problem  dask_scheduler tcp://a:1: dask_scheduler{NEEDS}" in report.lines()
-    assert await check_cluster(config) == []  # it was said
+    assert await check_cluster(config, {}) == []  # it was said
 
 
 async def test_config_check_names_a_scheduler_that_does_not_answer(tmp_path: Path) -> None:
-    (finding,) = await check_cluster(config_with(tmp_path, dask_scheduler=str(tmp_path / "s.json")))
+    (finding,) = await check_cluster(config_with(tmp_path, dask_scheduler=str(tmp_path / "s.json")), {})
     assert (finding.check, finding.level) == ("scheduler", "problem")
     assert f"scheduler file {tmp_path / 's.json'} cannot be read: No such file or directory" in finding.text
+
+
+SCHEDULER = SchedulerAddress("tcp://a:1", None)
 
 
 @pytest.mark.parametrize(
@@ -120,18 +123,24 @@ async def test_config_check_names_a_scheduler_that_does_not_answer(tmp_path: Pat
         (("tcp://a:2", "tcp://a:3"), "ok", "answers, and has 2 workers"),
     ],
 )
-async def test_config_check_counts_the_workers(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: Sequence[str], level: str, text: str
-) -> None:
-    async def found(scheduler: SchedulerAddress, limit_s: float) -> Sequence[str]:
-        assert scheduler == SchedulerAddress("tcp://a:1", None)
-        return workers
-
-    monkeypatch.setattr("async_s3_upload.cli.config_check.cluster.workers_of", found)
-    (finding,) = await check_cluster(config_with(tmp_path, dask_scheduler="tcp://a:1"))
-    assert (finding.level, finding.text) == (level, text)
+def test_config_check_counts_the_workers(workers: Sequence[str], level: str, text: str) -> None:
+    (finding,) = cluster_findings(SCHEDULER, dict.fromkeys(workers))
+    assert (finding.check, finding.level, finding.text) == ("scheduler", level, text)
     assert finding.advice == ("" if workers else "start some (dask worker)")
 
 
+@pytest.mark.parametrize(("other", "level"), [(None, "warning"), ("it does not see /data", "problem")])
+def test_a_worker_that_cannot_be_used_is_a_problem_where_no_other_can(other: str | None, level: str) -> None:
+    found = cluster_findings(SCHEDULER, {"tcp://a:2": "it finds no AWS credentials", "tcp://a:3": other})
+    assert found[0].text == f"answers, and has 2 workers, {1 if other is None else 0} to be used"
+    assert found[1].as_line() == f"{level:<7}  worker tcp://a:2: it finds no AWS credentials"
+    assert len(found) == (2 if other is None else 3)
+
+
 async def test_config_check_without_a_scheduler_asks_none(tmp_path: Path) -> None:
-    assert await check_cluster(config_with(tmp_path)) == []
+    assert await check_cluster(config_with(tmp_path), {}) == []
+
+
+async def test_config_check_asks_no_worker_where_its_own_credentials_are_half_a_pair(tmp_path: Path) -> None:
+    config = config_with(tmp_path, dask_scheduler="tcp://127.0.0.1:1")
+    assert await check_cluster(config, {"AWS_ACCESS_KEY": "AKIA"}) == []

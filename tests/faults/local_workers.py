@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import pickle
 from collections.abc import Sequence
+from contextlib import nullcontext
 
 from async_s3_upload.transfer.coordination.completing import Completer
 from async_s3_upload.transfer.coordination.coordinator import Coordinator
@@ -159,6 +160,8 @@ def local_coordinator(
     With a store in ``completes_with`` the coordinator completes uploads, through that one.
     """
     settings = WorkerSettings(AwsAccess(), limits, log_level=0, completes="coordinator" if completes_with else "worker")
-    completer = Completer(limits, open_store=lambda: completes_with, retry=RETRY) if completes_with else None
+    completer = (
+        Completer(limits, open_store=lambda: nullcontext(completes_with), retry=RETRY) if completes_with else None
+    )
     pool = LocalPool(stores, settings)
     return Coordinator(pool, cores, completer=completer), pool

@@ -120,6 +120,11 @@ WORKER = "tcp://10.0.0.7:40123"
             "it sees another size of /runs/a/b; look whether the same storage is mounted there",
         ),
         (
+            sentences.sees_another_inode("/runs/a/b"),
+            "it sees another inode of /runs/a/b; mount the same storage there (SMB: with serverino)",
+        ),
+        (sentences.cannot_open("no memory"), "it cannot begin: no memory"),
+        (
             sentences.has_another_version("0.1.0", "0.2.0"),
             "it has async-s3-upload 0.1.0, this is 0.2.0: install the same version",
         ),
@@ -140,5 +145,8 @@ def test_a_scheduler_that_is_of_no_use_is_named() -> None:
     )
     assert sentences.no_answer("tcp://s:1", 30.0, "refused") == (
         "the Dask scheduler at tcp://s:1 does not answer within 30 s: refused"
+    )
+    assert (
+        sentences.worker_lost("tcp://w:2", 3) == "worker tcp://w:2 is gone with 3 files in hand, they are tried again"
     )
     assert sentences.scheduler_lost("it closed") == "the Dask scheduler was lost: it closed; the next start goes on"

@@ -39,7 +39,9 @@ def run_check(path: str, config: Config, environ: Mapping[str, str], *, online: 
 async def _look_around(config: Config, environ: Mapping[str, str], report: CheckReport) -> None:
     with Interruption().watching():
         await asyncio.to_thread(_look_here, config, report)
-        found = await asyncio.gather(check_cluster(config), check_s3(config, environ), check_webhooks(config, environ))
+        found = await asyncio.gather(
+            check_cluster(config, environ), check_s3(config, environ), check_webhooks(config, environ)
+        )
         report.findings += [finding for each in found for finding in each]
     report.exit_code = 1 if report.count("problem") else 0
 

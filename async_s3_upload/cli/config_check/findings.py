@@ -17,6 +17,7 @@ Check = Literal[
     "output",
     "folder",
     "scheduler",
+    "worker",
     "credentials",
     "endpoint",
     "clock",

@@ -73,7 +73,7 @@ class Link:
         """Keep ``workers`` and ``lost`` as they are; returns when the scheduler was lost."""
         counting = asyncio.create_task(self._count_when_due())
         try:
-            while self.client.status == "running" and not counting.done():  # a question to who is gone just waits
+            while self.client.status == "running" and not counting.done():  # noqa: ASYNC110 - a question to who is gone just waits
                 await asyncio.sleep(LOOK_EVERY_S)
         finally:
             counting.cancel()

@@ -32,8 +32,8 @@ BELIEVED_DEAD_S = 10.0
 """So long after a worker was lost what it had in hand is given to others: its session has ended by then."""
 BEAT_S = 2.0
 SILENT_S = 20.0
-"""A worker that has said nothing for so long is given up: it is cut off, and its session has ended with its lease, or it
-is frozen."""
+"""A worker that has said nothing for so long is given up: it is cut off, so its session has ended with its lease, or
+it is frozen."""
 EXAMINED_WITHIN_S = 20.0
 """Work begins without those who took longer; they come in when they have answered."""
 BAD_ENDS = 3
@@ -85,10 +85,7 @@ class ClusterPool(WorkerPool):
         self._came_or_went()
         tasks = [*examined, *self._joining.values()]
         if tasks:
-            await asyncio.wait(tasks, timeout=SILENT_S = 20.0
-"""A worker that has said nothing for so long is given up: it is cut off, and its session has ended with its lease, or it
-is frozen."""
-EXAMINED_WITHIN_S)
+            await asyncio.wait(tasks, timeout=EXAMINED_WITHIN_S)
         if not self._link.workers:
             log.warning("%s", no_worker(str(self._link.scheduler)))
 

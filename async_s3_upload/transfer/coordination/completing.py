@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from contextlib import AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import replace
 
 from async_s3_upload.transfer.activity import Activity, Counts
@@ -34,10 +34,10 @@ class Completer:
         self,
         limits: Limits,
         access: AwsAccess | None = None,
-        open_store: Callable[[], ObjectStore] | None = None,
+        open_store: Callable[[], AbstractAsyncContextManager[ObjectStore]] | None = None,
         retry: RetryPolicy | None = None,
     ) -> None:
-        """Take ``access`` for the way to S3, or ``open_store`` that returns a store which is not opened yet."""
+        """Take ``access`` for the way to S3, or ``open_store`` whose context is a store."""
         self._limits = replace(limits, concurrency=AT_ONCE)
         self._open_store = open_store or (lambda: open_s3(access or AwsAccess(), connections=AT_ONCE))
         self._retry = retry
@@ -48,7 +48,7 @@ class Completer:
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._outcomes: list[Outcome] = []
         self.on_outcome: Callable[[], None] = lambda: None
-        """Called when there may be something in ``outcomes``, or ``busy`` may be over."""
+        """Called when there may be something in ``outcomes``."""
 
     def take(self, bucket: str, item: FileItem, end: UploadEnd) -> None:
         """End an upload: complete it, or abort one that failed for good."""
@@ -62,10 +62,6 @@ class Completer:
         found = list(self._outcomes)
         self._outcomes.clear()
         return found
-
-    def busy(self, numbers: range) -> bool:
-        """Tell whether anything still happens to files with these numbers."""
-        return any(number in numbers for number in self._tasks)
 
     def cut_off(self, numbers: range) -> None:
         """Cancel what is under way of the files with these numbers."""

@@ -184,7 +184,7 @@ class Coordinator:
             self._dealer.forget(job)
             job.cut_off(self._pool.workers, STOP_LIMIT_S)
             self._completer.cut_off(job.numbers)
-        if not job.cut_off_by and not self._completer.busy(job.numbers):
+        if not job.cut_off_by:
             self._end(job, Sent(job.watch.reason))
 
     def _understand(self, worker: WorkerHandle, message: object) -> None:
