@@ -2,15 +2,17 @@
 ARG PYTHON_VERSION=3.13
 
 FROM python:${PYTHON_VERSION}-slim AS build
+# Such as [cluster]: for the workers of a Dask cluster, and what sends with them
+ARG EXTRAS=""
 ENV PIP_NO_CACHE_DIR=1 \
     PIP_DISABLE_PIP_VERSION_CHECK=1 \
     PIP_ROOT_USER_ACTION=ignore
 WORKDIR /src
 COPY pyproject.toml README.md LICENSE ./
 COPY async_s3_upload ./async_s3_upload
-RUN python -m pip wheel --wheel-dir /wheels . \
+RUN python -m pip wheel --wheel-dir /wheels ".${EXTRAS}" \
     && python -m venv --without-pip /opt/async-s3-upload \
-    && python -m pip --python /opt/async-s3-upload/bin/python install --no-index --find-links /wheels async-s3-upload \
+    && python -m pip --python /opt/async-s3-upload/bin/python install --no-index --find-links /wheels "async-s3-upload${EXTRAS}" \
     && /opt/async-s3-upload/bin/async-s3-upload --version
 
 FROM python:${PYTHON_VERSION}-slim

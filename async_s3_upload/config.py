@@ -36,6 +36,7 @@ from async_s3_upload.config_values import (
 )
 from async_s3_upload.destination import check_bucket_name, check_remote_path
 from async_s3_upload.errors import ConfigError
+from async_s3_upload.scheduler import check_scheduler
 from async_s3_upload.text import printable
 from async_s3_upload.timetable import Timetable, timetable_of
 
@@ -148,6 +149,9 @@ class Config(ObjectProperties):
     max_threads: Annotated[int, Field(ge=1, le=1024)] | None = None
     """Requests in flight per worker process (the replaced tool's threads per core); unset: 16, and up to 128 where
     latency is the limit and more bring more."""
+    dask_scheduler: Annotated[str, AfterValidator(check_scheduler)] | None = None
+    """Scheduler of a Dask cluster whose workers send the files, as ``tcp://`` or ``tls://`` address or as path of its
+    scheduler file; unset: worker processes of this machine."""
     max_age: Annotated[float, Field(gt=0, allow_inf_nan=False)] = DEFAULT_MAX_AGE_HOURS
     """Hours since the mtime of RunInfo.xml after which a new run is no longer started."""
     log_level: Annotated[int, BeforeValidator(level_number)] = logging.INFO

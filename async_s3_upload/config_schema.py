@@ -66,6 +66,7 @@ _BESIDE: dict[str, JsonSchemaValue] = {
     },
     "window_times": {"propertyNames": {"pattern": rf"^\s*{_TIME}\s*-\s*({_TIME}|24:00)\s*$"}},
     "check_bucket_name": {"pattern": "^[A-Za-z0-9._-]{1,255}$"},
+    "check_scheduler": {"pattern": r"^((tcp|tls)://[^\s/?#@]+:[0-9]{1,5}|[/~][^\u0000]*)$"},
     "check_remote_path": {"pattern": r"^(?!s3://)(?!([\s\S]*/)?\.{1,2}(/|$))[\s\S]+$"},
 }
 """What a validator asks for beside the type; ``null`` where it takes that too."""

@@ -11,7 +11,7 @@ from typing import ClassVar
 
 EXIT_CODES: dict[int, str] = {
     0: "done, or nothing to do",
-    1: "fatal: AWS access, a bucket, the log folder, or a manifest that cannot be read",
+    1: "fatal: AWS access, a bucket, the log folder, the Dask cluster, or a manifest that cannot be read",
     2: "usage or config error, or not a complete run",
     3: "some files or runs failed; they are tried again next time",
     4: "verify found objects that are missing or different",
@@ -39,12 +39,22 @@ class LogDirError(UploadError):
     """The log folder cannot be created or written: nothing is started without a memory."""
 
 
+class LockLostError(LogDirError):
+    """Another process may write to the log folder by now: this one must not any more."""
+
+    exit_code = 3
+
+
 class ManifestError(UploadError):
     """The manifest to verify by cannot be had, or is none."""
 
 
 class WorkersError(UploadError):
     """The worker processes cannot be kept running."""
+
+
+class ClusterError(UploadError):
+    """The Dask cluster cannot be used: its scheduler does not answer, or none of its workers can work."""
 
 
 class UsageError(UploadError):

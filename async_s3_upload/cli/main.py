@@ -22,6 +22,7 @@ from async_s3_upload.cli.options import (
     Profile,
     Quiet,
     Region,
+    Scheduler,
     log_folder,
     state_folder,
 )
@@ -75,6 +76,7 @@ def options(
 @app.command(epilog=EXIT_CODE_HELP)
 def monitor(
     config: Annotated[str, typer.Option("--config", metavar="FILE", help="JSON config file.")],
+    scheduler: Scheduler = None,
     dry_run: Annotated[
         bool,
         typer.Option("--dry-run", help="Tell for every run found what would happen and why; change nothing."),
@@ -86,13 +88,15 @@ def monitor(
     """Look for completed runs in the monitored folders once and upload those that are wanted."""
     from async_s3_upload.cli.monitor import run_monitor
     from async_s3_upload.cli.progress.output import shown
+    from async_s3_upload.cli.workplace import with_scheduler
     from async_s3_upload.config import read_config
 
     with (
         json_on_failure(as_json),
         shown("monitor", quiet=quiet, as_json=as_json, json_events=json_events, dry_run=dry_run) as output,
     ):
-        report = output.report = run_monitor(read_config(config), os.environ, dry_run=dry_run, output=output)
+        read = with_scheduler(read_config(config), scheduler)
+        report = output.report = run_monitor(read, os.environ, dry_run=dry_run, output=output)
     _finish(report, as_json=as_json, dry_run=dry_run and not json_events)
 
 
@@ -112,6 +116,7 @@ def upload(
             "--cores", metavar="N", min=1, help="Worker processes.", show_default="all available to this process"
         ),
     ] = None,
+    scheduler: Scheduler = None,
     concurrency: Concurrency = None,
     checksum: Annotated[
         Literal["crc64nvme", "none"],
@@ -170,6 +175,7 @@ def upload(
         run_folder_path,
         run_upload,
     )
+    from async_s3_upload.cli.workplace import scheduler_of
     from async_s3_upload.transfer.cores import available_cores
 
     with (
@@ -191,6 +197,7 @@ def upload(
                 log_folder(log_dir) or state_folder(),
                 logging.INFO,
                 bandwidth=limited_to(max_bandwidth),
+                scheduler=scheduler_of(scheduler),
             ),
             endpoint_url=endpoint_url,
             profile=profile,

@@ -29,12 +29,14 @@ from async_s3_upload.cli.session import (
 from async_s3_upload.cli.signals import Interruption
 from async_s3_upload.cli.survey import Survey, survey
 from async_s3_upload.cli.telling import Telling
+from async_s3_upload.cli.workplace import early_workers
 from async_s3_upload.config import Config
 from async_s3_upload.delivery.row import RunRow
 from async_s3_upload.delivery.uploading import preview
 from async_s3_upload.delivery.watching import Watchers
-from async_s3_upload.errors import UploadError
+from async_s3_upload.errors import LockLostError, UploadError
 from async_s3_upload.notify import slack
+from async_s3_upload.state.holding import require_held
 from async_s3_upload.state.lock import AlreadyRunning, exclusive
 from async_s3_upload.state.run_logs import RunLogs
 from async_s3_upload.text import plural, printable
@@ -55,7 +57,7 @@ _LEVELS = {
 def run_monitor(config: Config, environ: Mapping[str, str], *, dry_run: bool, output: Output) -> Report:
     """Do one round; all trouble is in the report's exit code and on the log, not raised."""
     # before anything else: see there
-    waiting = Nursery(0 if dry_run else resources_of(config).cores)
+    waiting = early_workers(resources_of(config), dry_run=dry_run)
     with waiting, output.console(config.log_level):
         one_round = _Round(config, environ, waiting, output.watchers)
         if dry_run:
@@ -67,12 +69,14 @@ def run_monitor(config: Config, environ: Mapping[str, str], *, dry_run: bool, ou
                 metrics = RoundMetrics(config, output.watchers)
                 metrics.begin()
                 report = asyncio.run(one_round.run())
+                if one_round.lost_lock:  # what is in the log folder is another one's business now
+                    return report
                 remember_round(config.log_dir, report, time.monotonic() - began)
                 metrics.end(report)
                 replace_report_page(config.log_dir, config.report_html)
                 return report
-        except AlreadyRunning:
-            text = f"another upload runs already with log_dir {config.log_dir}: nothing to do for this one"
+        except AlreadyRunning as other:
+            text = f"another upload runs already with log_dir {config.log_dir}: nothing to do for this one{other.by}"
             log.info("%s", text)  # an upload takes longer than the pause between two rounds: nothing failed
             return Report(problems=[text])
         except UploadError as error:
@@ -94,6 +98,7 @@ class _Round:
         self._environ = environ
         self._interruption = Interruption()
         self._report = Report()
+        self.lost_lock = False
 
     def _survey(self) -> Survey:
         found = survey(self._config, time.time())
@@ -139,6 +144,10 @@ class _Round:
         try:
             with self._interruption.watching():
                 await self._run(telling)
+            require_held()
+        except LockLostError as error:
+            self.lost_lock = True
+            self._note(error)
         except UploadError as error:
             self._note(error)
             await telling.ended_by(error)
@@ -164,6 +173,7 @@ class _Round:
                 printable(row.detail),
             )
         report.rows += found.skipped
+        require_held()
         await telling.found(found)
         await telling.concerns(
             await asyncio.to_thread(find_concerns, found.unfinished, config.stalled_after, time.time())
@@ -185,6 +195,7 @@ class _Round:
                 )
         finally:
             report.rows[:0] = rows
+        require_held()
         self._note_outcome(ending)
         await telling.outcome(report.rows, ending)
         if not ending.doom:

@@ -24,6 +24,16 @@ Quiet = Annotated[bool, typer.Option("--quiet", help="Show only warnings and err
 EndpointUrl = Annotated[str | None, typer.Option("--endpoint-url", metavar="URL", help="S3 server other than AWS.")]
 Profile = Annotated[str | None, typer.Option("--profile", metavar="NAME", help="Profile of ~/.aws to use.")]
 Region = Annotated[str | None, typer.Option("--region", metavar="NAME", help="AWS region.")]
+Scheduler = Annotated[
+    str | None,
+    typer.Option(
+        "--scheduler",
+        metavar="TEXT",
+        help="Send with the workers of a Dask cluster: tcp://HOST:PORT, tls://HOST:PORT, or the path of a scheduler "
+        "file (docs/scaling.md).",
+        show_default="worker processes of this machine",
+    ),
+]
 Concurrency = Annotated[
     int | None,
     typer.Option(

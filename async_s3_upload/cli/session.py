@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from async_s3_upload.cli.sequel import Sequel
 from async_s3_upload.cli.signals import Interruption
+from async_s3_upload.cli.workplace import coordinator_of
 from async_s3_upload.delivery.row import RunRow
 from async_s3_upload.delivery.uploading import RunTask, Uploader
 from async_s3_upload.delivery.watching import Watchers
@@ -21,7 +22,8 @@ from async_s3_upload.state.run_logs import RunLogs
 from async_s3_upload.text import plural
 from async_s3_upload.timetable import Timetable
 from async_s3_upload.transfer.access import choose_access
-from async_s3_upload.transfer.coordination.coordinator import GIVE_UP_S, Coordinator
+from async_s3_upload.transfer.cluster.address import SchedulerAddress
+from async_s3_upload.transfer.coordination.coordinator import GIVE_UP_S
 from async_s3_upload.transfer.cores import available_cores
 from async_s3_upload.transfer.messages import AwsAccess, Checksum, Limits, ObjectSettings, WorkerSettings
 from async_s3_upload.transfer.stores.preflight import (
@@ -59,6 +61,8 @@ class Resources:
     bandwidth: Timetable | None = None
     running_limit_s: float = math.inf
     """So long files of runs that are not complete go up in one round."""
+    scheduler: SchedulerAddress | None = None
+    """Of the Dask cluster whose workers send the files; None: processes of this machine, as ``verify`` always takes."""
 
 
 def limits_of(concurrency: int | None, **others: Any) -> Limits:
@@ -95,6 +99,7 @@ def resources_of(
         config.give_up_after_minutes * 60,
         config.bandwidth,
         config.max_minutes_per_tick * 60,
+        SchedulerAddress.parse(config.dask_scheduler) if config.dask_scheduler is not None else None,
     )
 
 
@@ -196,12 +201,11 @@ async def upload_all(
     Raises:
         UploadError: the command cannot go on; Interrupted after a signal. The state is kept.
     """
-    settings = worker_settings(access, resources)
     if resources.bandwidth is not None:
         log.info("bandwidth is limited: %s", resources.bandwidth)
     async with (
         control_store(access, 2 * resources.limits.request_base_s) as control,
-        Coordinator(settings, resources.cores, resources.give_up_s, waiting) as coordinator,
+        coordinator_of(worker_settings(access, resources), resources, waiting) as coordinator,
         (watchers or Watchers()).looking(coordinator.activity),
     ):
         logs = RunLogs(resources.log_dir)

@@ -22,6 +22,7 @@ from async_s3_upload.cli.session import (
     worker_settings,
 )
 from async_s3_upload.cli.signals import Interruption
+from async_s3_upload.cli.workplace import early_workers
 from async_s3_upload.delivery.row import RunRow
 from async_s3_upload.delivery.uploading import RunTask, preview
 from async_s3_upload.delivery.watching import Watchers
@@ -130,7 +131,7 @@ def limited_to(max_bandwidth: str | None) -> Timetable | None:
 def run_upload(request: UploadRequest, environ: Mapping[str, str], *, dry_run: bool, output: Output) -> Report:
     """Upload the folder; all trouble is in the report's exit code and on the log, not raised."""
     # before anything else: see there
-    waiting = Nursery(0 if dry_run else request.resources.cores)
+    waiting = early_workers(request.resources, dry_run=dry_run)
     with waiting, output.console(request.resources.log_level):
         command = _Command(request, environ, waiting, output.watchers)
         try:

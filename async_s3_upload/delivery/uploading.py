@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import re
 import time
 from collections.abc import Callable, Collection, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 
 from async_s3_upload.delivery.remaining import left_to_send
@@ -22,7 +23,7 @@ from async_s3_upload.runs.order import Markers
 from async_s3_upload.runs.ripe import ripe_files
 from async_s3_upload.runs.scan import scan
 from async_s3_upload.runs.selection import Reason
-from async_s3_upload.state.lock import AlreadyRunning, exclusive
+from async_s3_upload.state.lock import AlreadyRunning, taken
 from async_s3_upload.state.run_logs import Identity, Remembered, RunLogs
 from async_s3_upload.state.run_state import recall
 from async_s3_upload.text import plural, printable
@@ -32,6 +33,10 @@ from async_s3_upload.transfer.plan import DEFAULTS, key_prefix
 from async_s3_upload.transfer.stores.store import ObjectStore
 
 log = logging.getLogger(__name__)
+
+
+class _StoppedError(Exception):
+    """The command was asked to stop while it waited."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,11 +157,11 @@ class Uploader:
             held.callback(self._end, watch, row, started)
             try:
                 expected = self._logs.find(task.identity)
-                held.enter_context(exclusive(expected.lock))
+                held.enter_context(await taken(expected.lock, self._sleep))
                 # once more under the lock: another run of the same name may just have taken the plain log
                 remembered = self._logs.find(task.identity)
                 if remembered.path != expected.path:
-                    held.enter_context(exclusive(remembered.lock))
+                    held.enter_context(await taken(remembered.lock, self._sleep))
                 run = self._run_upload(task, row, remembered, watch, on_handed_out)
                 await run.upload(task.identity, task.exclude, remembered, resend, probe)
                 if run.doom:
@@ -165,10 +170,23 @@ class Uploader:
             except LogDirError as error:
                 row.detail = self.gave_up = str(error)
                 log.error("%s", error)
-            except AlreadyRunning:
-                row.detail = "another process uploads this run at the moment"
+            except _StoppedError:
+                row.detail = "stopped while another process was looked for that may upload this run"
+                log.warning("%s: %s", printable(row.run_id), row.detail)
+            except AlreadyRunning as other:
+                row.detail = f"another process uploads this run at the moment{other.by}"
                 log.warning("%s: %s", printable(row.run_id), row.detail)
         return row
+
+    async def _sleep(self, seconds: float) -> None:
+        """Let the time pass, unless the command is to stop.
+
+        Raises:
+            _StoppedError: it is.
+        """
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._coordinator.stop_requested(), seconds)
+            raise _StoppedError
 
     def _end(self, watch: RunWatch, row: RunRow, started: float) -> None:
         row.seconds = time.monotonic() - started

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from async_s3_upload.state.journal import encode_line
+from async_s3_upload.state.replacing import temporary_name
 
 SYNC_EVERY_S = 1.0
 SYNC_COUNT = 1000
@@ -32,7 +33,7 @@ class JournalWriter:
         self._pending: list[bytes] = []
         self._unsynced = 0
         self._synced_at = time.monotonic()
-        temporary = f"{path}.{os.getpid()}.tmp"
+        temporary = temporary_name(path)
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC
         self._descriptor = os.open(temporary, flags, 0o644)
         self._size = 0
@@ -95,6 +96,8 @@ class JournalWriter:
     def close(self, *, remove: bool = False) -> None:
         """Write what is left and close; with ``remove`` the journal has nothing to tell any more.
 
+        One that another process has put in its place stays.
+
         Raises:
             OSError: as ``flush``; the file is closed all the same.
         """
@@ -102,11 +105,12 @@ class JournalWriter:
             if not remove:
                 self.flush()
                 os.fsync(self._descriptor)
+            else:
+                with contextlib.suppress(FileNotFoundError):
+                    if os.path.samestat(os.stat(self.path), os.fstat(self._descriptor)):
+                        os.unlink(self.path)
         finally:
             os.close(self._descriptor)
-        if remove:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(self.path)
 
 
 def append_line(path: str, event: dict[str, Any]) -> None:

@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Literal
 
 from async_s3_upload.state.journal_tail import JournalTail, read_tail
 from async_s3_upload.state.known_runs import KnownRun, known_runs
-from async_s3_upload.state.lock import is_held
+from async_s3_upload.state.lock import holder_of, is_held
 from async_s3_upload.state.next_step import next_step
 from async_s3_upload.state.run_log import UnreadableRunLog
 from async_s3_upload.state.run_log_head import RunLogHead, read_run_log_head
 from async_s3_upload.state.run_logs import Remembered
+from async_s3_upload.state.this_host import Process
 
 State = Literal["completed", "partial", "in_progress", "uploading", "damaged"]
 
@@ -32,7 +33,8 @@ class RunSummary:
     ``files_done`` and ``bytes_done`` hold what the journal has ahead of the run log (``journal_entries_ahead`` files);
     they are of whole files. ``duration_s`` is the time that all attempts took, where the log does not tell it the time
     from the first one to the end; ``rate``, bytes a second, is by it. ``updated_at`` is when anything was last written.
-    ``failures`` maps absolute paths to the reasons of the last attempt.
+    ``failures`` maps absolute paths to the reasons of the last attempt. ``held_by`` is the process that uploads it,
+    where that is known.
     """
 
     run_id: str
@@ -56,6 +58,7 @@ class RunSummary:
     rate: float | None = None
     failures: Mapping[str, str] = field(default_factory=dict)
     journal_entries_ahead: int = 0
+    held_by: Process | None = None
 
     @property
     def when(self) -> datetime | None:
@@ -110,7 +113,8 @@ def _summary(known: KnownRun, now: datetime, problems: list[str]) -> RunSummary 
         return _damaged(known, remembered)
     if tail.damaged:
         problems.append(f"journal {remembered.journal} is damaged; the next start asks S3 what is there")
-    return _healthy(head, tail, held and not head.completed, remembered, now)
+    summary = _healthy(head, tail, held and not head.completed, remembered, now)
+    return replace(summary, held_by=holder_of(remembered.lock)) if summary.state == "uploading" else summary
 
 
 def _damaged(known: KnownRun, remembered: Remembered) -> RunSummary:

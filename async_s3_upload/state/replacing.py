@@ -4,21 +4,29 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 from collections.abc import Iterator
 from typing import BinaryIO
+
+_DIGITS = f"{secrets.randbelow(10**9):09}"
+
+
+def temporary_name(path: str) -> str:
+    """Return a name beside ``path`` that no other process writes to, also on another host with the same pid."""
+    return f"{path}.{os.getpid()}{_DIGITS}.tmp"
 
 
 @contextlib.contextmanager
 def replacing(path: str, *, temporary: str | None = None, keep_as: str | None = None) -> Iterator[BinaryIO]:
     """Open a file beside ``path`` for writing; at the end of the block it is on the disk and takes the place of that.
 
-    It is named ``temporary`` (default: ``<path>.<pid>.tmp``), and is gone where the block raises: then, and where the
+    It is named ``temporary`` (default: see ``temporary_name``), and is gone where the block raises: then, and where the
     file cannot be written, what was there is untouched. With ``keep_as`` the old file gets that name.
 
     Raises:
         OSError: the disk is full, read-only or gone.
     """
-    temporary = temporary or f"{path}.{os.getpid()}.tmp"
+    temporary = temporary or temporary_name(path)
     try:
         with open(temporary, "wb") as file:
             yield file

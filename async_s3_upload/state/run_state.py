@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from async_s3_upload.errors import LogDirError
+from async_s3_upload.state.holding import require_held
 from async_s3_upload.state.journal import CorruptJournal, OpenUpload, PartRecord, Replayed, file_line, replay
 from async_s3_upload.state.journal_writer import JournalWriter, append_line, read_lines
 from async_s3_upload.state.run_log import FileRecord, RunLog, write_run_log, writing_run_log
@@ -216,13 +217,14 @@ def _remove_unfinished(path: str) -> None:
 
 
 class _log_dir_trouble:  # noqa: N801 - reads as a with-statement
-    """Raise LogDirError for an OSError of the block."""
+    """Raise LogDirError for an OSError of the block, and LockLostError instead of beginning it without the lock."""
 
     def __init__(self, path: str) -> None:
         self._path = path
 
     def __enter__(self) -> None:
-        """Nothing to prepare."""
+        """Make sure that nobody else writes here."""
+        require_held()
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         """Translate."""

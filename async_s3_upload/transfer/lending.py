@@ -1,6 +1,6 @@
 """What crosses the pipe when work that one worker has not begun goes to another one that has none.
 
-The worker that began a multipart upload is its owner, and it alone completes it. Parts that it gave back are sent by
+The worker that began a multipart upload is its owner, and it alone ends it. Parts that it gave back are sent by
 others; what became of each is told to the owner.
 """
 
@@ -39,11 +39,10 @@ class GiveBack:
 
 @dataclass(frozen=True, slots=True)
 class PartShare:
-    """Parts of one upload, by their numbers; ``device`` completes the state of the file in ``item``."""
+    """Parts of one upload, by their numbers."""
 
     bucket: str
     item: FileItem
-    device: int
     upload_id: str
     part_size: int
     with_checksum: bool

@@ -7,6 +7,7 @@ from operator import attrgetter
 from typing import Any, Literal
 
 from async_s3_upload.timetable import Timetable
+from async_s3_upload.transfer.ending import Completes, UploadEnd
 from async_s3_upload.transfer.lending import PartFailed, PartsQueued
 
 Checksum = Literal["crc64nvme", "none"]
@@ -218,7 +219,7 @@ class Note:
 
 
 TransferEvent = FileDone | FileFailed | UploadBegun | PartDone | UploadGone | Note
-Event = TransferEvent | LogLine | PartFailed | PartsQueued
+Event = TransferEvent | UploadEnd | LogLine | PartFailed | PartsQueued
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,9 +287,14 @@ class AwsAccess:
 
 @dataclass(frozen=True, slots=True)
 class WorkerSettings:
-    """All that a worker process is told at its start; ``bandwidth`` is None where it is never limited."""
+    """All that a worker process is told at its start; ``bandwidth`` is None where it is never limited.
+
+    ``completes`` says who completes multipart uploads. Where a worker may be cut off from the coordinator and go on
+    for a while, that has to be the coordinator: it knows whose upload it is.
+    """
 
     access: AwsAccess
     limits: Limits
     log_level: int
     bandwidth: Timetable | None = None
+    completes: Completes = "worker"

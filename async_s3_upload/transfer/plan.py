@@ -98,6 +98,8 @@ class Job:
     """Sum of the sizes of ``items``."""
     ahead: int = 0
     """So many items come first whatever their size."""
+    root: str = ""
+    """The run folder."""
 
     def in_parts(self) -> Iterator[FileItem]:
         """Yield the items that are multipart uploads, without making the others."""
@@ -127,7 +129,7 @@ class Planned(Sequence[FileItem]):
     ) -> None:
         """Only compare where ``compare`` is given: the remembered part sizes by name."""
         self._prefix = prefix
-        self._root = root
+        self.root = root
         self._files = files
         self._memory = memory
         self._compare = compare
@@ -178,7 +180,7 @@ class Planned(Sequence[FileItem]):
     def _item(self, number: int) -> FileItem:
         file, memory = self.file(number), self._memory
         name = file.name
-        path, key = os.path.join(self._root, name), key_for(self._prefix, name)
+        path, key = os.path.join(self.root, name), key_for(self._prefix, name)
         if self._compare is not None:
             part = self._compare.get(name)
             return FileItem(number, path, key, file.size, file.mtime_ns, file.inode, None, False, "compare", part)
@@ -230,7 +232,9 @@ def compare_job(
 
 
 def _planned(bucket: str, settings: ObjectSettings, items: Planned) -> Job:
-    return Job(bucket, settings, items, PlannedNames(items), items.impossible, items.total_bytes, items.ahead)
+    return Job(
+        bucket, settings, items, PlannedNames(items), items.impossible, items.total_bytes, items.ahead, items.root
+    )
 
 
 def _sequence(files: Iterable[PlannedFile]) -> Sequence[PlannedFile]:

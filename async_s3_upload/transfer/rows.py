@@ -7,6 +7,7 @@ from dataclasses import fields
 from operator import attrgetter
 from typing import Any
 
+from async_s3_upload.transfer.ending import UploadFailed, UploadReady
 from async_s3_upload.transfer.lending import PartFailed, PartsQueued
 from async_s3_upload.transfer.messages import (
     Event,
@@ -21,14 +22,23 @@ from async_s3_upload.transfer.messages import (
 
 Row = tuple[Any, ...]
 
-_OF_FILES = (FileDone, FileFailed, UploadBegun, PartDone, UploadGone, PartFailed, PartsQueued)
+_OF_FILES = (
+    FileDone,
+    FileFailed,
+    UploadReady,
+    UploadFailed,
+    UploadBegun,
+    PartDone,
+    UploadGone,
+    PartFailed,
+    PartsQueued,
+)
 _TYPES: tuple[type[Any], ...] = (*_OF_FILES, LogLine, Note)
 _KINDS = {found: place for place, found in enumerate(_TYPES)}
 _FIELDS = [attrgetter(*(found.name for found in fields(kind))) for kind in _TYPES]
 
-DONE = _KINDS[FileDone]
-OUTCOMES = (DONE, _KINDS[FileFailed])
-"""Kinds that settle a file."""
+ENDS = tuple(_KINDS[kind] for kind in (FileDone, FileFailed, UploadReady, UploadFailed))
+"""Kinds after which a worker has nothing more to do with the file."""
 NUMBERED = len(_OF_FILES)
 """Kinds below this one are of a file, whose number comes next."""
 

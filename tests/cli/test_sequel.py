@@ -12,13 +12,17 @@ from async_s3_upload.cli.signals import Interruption
 from async_s3_upload.delivery.row import RunRow
 from async_s3_upload.delivery.uploading import RunTask, Uploader
 from async_s3_upload.errors import Interrupted, WorkersError
+from async_s3_upload.state import claim
+from async_s3_upload.state.lock import exclusive
 from async_s3_upload.state.run_logs import Identity, RunLogs
+from async_s3_upload.state.this_host import this_process
 from async_s3_upload.transfer.coordination import coordinator as coordinating
 from async_s3_upload.transfer.messages import Limits
 from async_s3_upload.transfer.stores.store import AccessDenied
 from tests.contract.memory_store import MemoryStore
 from tests.contract.scripted_store import Act, Call, Fail, Hold, Rule, ScriptedStore
 from tests.faults.local_workers import local_coordinator
+from tests.state.owners import leave
 
 
 class Script(Uploader):
@@ -202,6 +206,53 @@ async def upload_three(folder: Path, store: ScriptedStore) -> tuple[list[RunRow]
 @pytest.fixture
 def two_workers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(coordinating, "worker_count", lambda *_: 2)
+
+
+async def upload_one(folder: Path, *, stop: bool) -> RunRow:
+    """Upload a run that a process of another host did not let go of."""
+    for name in ("uploads", "locks"):
+        (folder / "log" / name).mkdir(parents=True)
+    leave(str(folder / "log" / "locks" / "one.lock"))
+    task = RunTask(Identity(str(make_run(folder, "one", 3)), "b", "r"), (), "new")
+    store = ScriptedStore(MemoryStore("b"))
+    coordinator, _ = local_coordinator(store, limits=Limits(concurrency=4))
+    async with asyncio.timeout(60), store, coordinator:
+        uploader = Uploader(coordinator, store, RunLogs(str(folder / "log")), verify=True)
+        uploading = asyncio.create_task(uploader.upload(task))
+        await asyncio.sleep(0)
+        if stop:
+            coordinator.stop()
+        return await uploading
+
+
+async def test_a_stop_ends_the_look_at_a_process_of_another_host(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(claim, "_followed", set())
+    row = await upload_one(tmp_path, stop=True)
+    assert row.state == "partial"
+    assert row.detail == "stopped while another process was looked for that may upload this run"
+
+
+async def test_a_run_that_another_host_left_behind_goes_on_after_a_while(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(claim, "LOOK_EVERY_S", 0.01)
+    monkeypatch.setattr(claim, "SILENT_LOOKS", 2)
+    monkeypatch.setattr(claim, "_followed", set())
+    monkeypatch.setattr(claim, "clock", lambda: 0.0)  # however slow the machine is, no look counts as late
+    assert (await upload_one(tmp_path, stop=False)).state == "uploaded"
+
+
+async def test_a_run_that_another_process_uploads_is_left_to_that_and_says_to_which(tmp_path: Path) -> None:
+    (tmp_path / "log" / "locks").mkdir(parents=True)
+    with exclusive(str(tmp_path / "log" / "locks" / "one.lock")):
+        task = RunTask(Identity(str(make_run(tmp_path, "one", 3)), "b", "r"), (), "new")
+        store = ScriptedStore(MemoryStore("b"))
+        coordinator, _ = local_coordinator(store, limits=Limits(concurrency=4))
+        async with store, coordinator:
+            row = await Uploader(coordinator, store, RunLogs(str(tmp_path / "log")), verify=True).upload(task)
+    assert row.detail == f"another process uploads this run at the moment ({this_process()})"
 
 
 @pytest.mark.usefixtures("two_workers")

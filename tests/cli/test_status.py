@@ -25,6 +25,7 @@ from async_s3_upload.state.next_step import next_step
 from async_s3_upload.state.overview import RunSummary, State
 from async_s3_upload.state.rounds import Round, append_round
 from async_s3_upload.state.run_log import FileRecord, RunLog, write_run_log
+from async_s3_upload.state.this_host import Process
 
 NOW = datetime(2024, 3, 1, 12, tzinfo=UTC)
 MD5 = "0123456789abcdef" * 2
@@ -166,6 +167,15 @@ def test_the_details_of_a_run_with_failed_files_and_big_files_on_the_way() -> No
         "  1 big file on the way:",
         "    Data/big.bcl: 8 MB of 500 GB in S3",
     ]
+
+
+def test_who_uploads_a_run_is_told_where_it_is_known() -> None:
+    process = Process("seq-1", "", "", "", 4711, None)
+    held = replace(UPLOADING, held_by=process)
+    assert "  uploaded by   process 4711 on host seq-1" in detail_lines(held, [])
+    assert not any("uploaded by" in line for line in detail_lines(UPLOADING, []))
+    document = json.loads(Status("/log", NOW, [held, COMPLETED], None, []).as_json())
+    assert [run["held_by"] for run in document["runs"]] == [{"host": "seq-1", "pid": 4711}, None]
 
 
 def test_a_million_failed_files_are_not_listed() -> None:

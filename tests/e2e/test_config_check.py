@@ -1,6 +1,7 @@
 """``config check --online``: one line for each thing that may be why nothing is uploaded."""
 
 import signal
+import socket
 from datetime import UTC, datetime
 from email.utils import formatdate
 from pathlib import Path
@@ -479,7 +480,9 @@ def test_the_lock_of_an_upload_that_runs_is_no_trouble(moto_lab: Lab) -> None:
         assert monitor.wait().exit_code == 0
 
     assert done.exit_code == 0, done.stdout
-    assert found(done, "lock")["text"] == "is held: an upload runs at the moment, others wait for its end"
+    holder = f"process {monitor.pid} on host {socket.gethostname()}"
+    text = f"is held: an upload runs at the moment ({holder}), others wait for its end"
+    assert found(done, "lock")["text"] == text
     after: Any = check(moto_lab, config, "--online", "--json")
     assert found(after, "lock")["text"] == "is free, nothing runs"
     assert found(after, "log_dir")["text"].startswith(f"can be written by user {user()}, ")

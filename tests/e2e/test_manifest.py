@@ -14,6 +14,7 @@ from async_s3_upload.delivery.manifest import upload_manifest
 from async_s3_upload.state.run_log import FileRecord, RunLog, read_run_log
 from async_s3_upload.transfer.coordination.coordinator import Coordinator
 from async_s3_upload.transfer.messages import AwsAccess, Limits, ObjectSettings, WorkerSettings
+from async_s3_upload.transfer.workers.process_pool import ProcessPool
 from tests.support.command import Completed, run_command
 from tests.support.faults import Answer, CutAnswer, Stall
 from tests.support.proxy import Rule
@@ -40,7 +41,9 @@ def send_manifest(
     folder = str(lab.log_dir / "manifests" / "run")
 
     async def send() -> str | None:
-        async with Coordinator(WorkerSettings(access, Limits(request_base_s=10), logging.INFO), 1) as coordinator:
+        async with Coordinator(
+            ProcessPool(WorkerSettings(access, Limits(request_base_s=10), logging.INFO)), 1
+        ) as coordinator:
             if stop:
                 coordinator.stop()
             why = await upload_manifest(

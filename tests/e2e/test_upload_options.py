@@ -176,7 +176,7 @@ def test_help_tells_every_option_and_exit_code() -> None:
     assert "Print what happens as JSON lines on stdout (docs/events.md); everything else goes to stderr." in words
     for line in (
         "0    done, or nothing to do",
-        "1    fatal: AWS access, a bucket, the log folder, or a manifest that cannot be read",
+        "1    fatal: AWS access, a bucket, the log folder, the Dask cluster, or a manifest that cannot be read",
         "2    usage or config error, or not a complete run",
         "3    some files or runs failed; they are tried again next time",
         "4    verify found objects that are missing or different",

@@ -4,7 +4,9 @@ import asyncio
 import itertools
 import pickle
 from collections.abc import Sequence
+from contextlib import nullcontext
 
+from async_s3_upload.transfer.coordination.completing import Completer
 from async_s3_upload.transfer.coordination.coordinator import Coordinator
 from async_s3_upload.transfer.engine.engine import Engine
 from async_s3_upload.transfer.lending import (
@@ -43,11 +45,11 @@ RETRY = RetryPolicy(attempts=3, base_s=0.1, cap_s=1.0)
 class LocalWorker(WorkerHandle):
     """An engine whose events reach the coordinator as late as those of a process do."""
 
-    def __init__(self, pool: "LocalPool", store: ObjectStore, limits: Limits) -> None:
+    def __init__(self, pool: "LocalPool", store: ObjectStore, settings: WorkerSettings) -> None:
         Hand.__init__(self)
         self._pool = pool
         self._events: list[Event] = []
-        self._engine = Engine(store, limits, self._emit, RETRY)
+        self._engine = Engine(store, settings.limits, self._emit, RETRY, completes=settings.completes)
         self._task = asyncio.create_task(self._engine.run())
         self._leaving: asyncio.Task[None] | None = None
         self._cutting: list[asyncio.Task[None]] = []
@@ -128,12 +130,14 @@ class LocalPool(WorkerPool):
         super().__init__(settings)
         self._stores = itertools.cycle(stores)
 
-    def _start(self) -> None:
-        worker = LocalWorker(self, next(self._stores), self._settings.limits)
-        self.workers.append(worker)
-        self.messages.put_nowait((worker, Ready()))
+    def grow_to(self, count: int) -> None:
+        while len(self.workers) < count:
+            worker = LocalWorker(self, next(self._stores), self.settings)
+            self.workers.append(worker)
+            self.messages.put_nowait((worker, Ready()))
 
     def remove(self, worker: WorkerHandle) -> None:
+        assert isinstance(worker, LocalWorker)
         self.workers.remove(worker)
         worker.release()
 
@@ -148,10 +152,16 @@ class LocalPool(WorkerPool):
             max(local, key=lambda worker: len(worker.outstanding)).die()
 
 
-def local_coordinator(*stores: ObjectStore, limits: Limits, cores: int = 2) -> tuple[Coordinator, LocalPool]:
-    """Return a coordinator of local workers, each with the next of the stores, and its pool."""
-    settings = WorkerSettings(AwsAccess(), limits, log_level=0)
-    coordinator = Coordinator(settings, cores)
+def local_coordinator(
+    *stores: ObjectStore, limits: Limits, cores: int = 2, completes_with: ObjectStore | None = None
+) -> tuple[Coordinator, LocalPool]:
+    """Return a coordinator of local workers, each with the next of the stores, and its pool.
+
+    With a store in ``completes_with`` the coordinator completes uploads, through that one.
+    """
+    settings = WorkerSettings(AwsAccess(), limits, log_level=0, completes="coordinator" if completes_with else "worker")
+    completer = (
+        Completer(limits, open_store=lambda: nullcontext(completes_with), retry=RETRY) if completes_with else None
+    )
     pool = LocalPool(stores, settings)
-    coordinator._pool = pool
-    return coordinator, pool
+    return Coordinator(pool, cores, completer=completer), pool

@@ -11,7 +11,7 @@ import shutil
 import tempfile
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -21,14 +21,17 @@ from hypothesis import strategies as st
 
 from async_s3_upload.delivery.uploading import RunTask, Uploader
 from async_s3_upload.errors import WorkersError
+from async_s3_upload.state.owner import decode
 from async_s3_upload.state.run_logs import Identity, RunLogs
 from async_s3_upload.state.run_state import recall
 from async_s3_upload.transfer import parts
 from async_s3_upload.transfer.coordination import coordinator as coordinating
+from async_s3_upload.transfer.ending import Completes
 from async_s3_upload.transfer.messages import Limits
 from async_s3_upload.transfer.stores.store import Throttled, Transient
 from tests.contract.memory_store import MemoryStore
 from tests.contract.scripted_store import Act, Call, Fail, Hang, Ok, ScriptedStore
+from tests.state.owners import dead_process
 
 from .harness import crc_of
 from .local_workers import local_coordinator
@@ -57,10 +60,11 @@ class Start:
 
 @dataclass(frozen=True)
 class History:
-    """Sizes of the files, and what happens in the starts before the last, in which nothing happens any more."""
+    """Sizes of the files, who completes uploads, and what happens in the starts before the last, a quiet one."""
 
     sizes: tuple[int, ...]
     starts: tuple[Start, ...]
+    completes: Completes = "worker"
 
 
 starts = st.builds(
@@ -74,6 +78,7 @@ histories = st.builds(
     History,
     st.lists(st.sampled_from((0, 1, 50, 128, 129, 150, 200, 320)), min_size=2, max_size=6).map(tuple),
     st.lists(starts, min_size=1, max_size=4).map(tuple),
+    st.sampled_from(("worker", "coordinator")),
 )
 
 
@@ -87,6 +92,7 @@ class World:
 
     folder: Path
     s3: MemoryStore
+    completes: Completes
     events: dict[int, str] = field(default_factory=dict)
     changes: list[str] = field(default_factory=list)
     calls: int = 0
@@ -200,7 +206,11 @@ async def upload(world: World) -> str:
     """Do one start; returns the state of the run's row."""
     store = HistoryStore(world)
     identity = Identity(str(world.run), BUCKET, "r")
-    coordinator, pool = local_coordinator(store, limits=Limits(concurrency=3, memory_bytes=4 * PART, request_base_s=1))
+    coordinator, pool = local_coordinator(
+        store,
+        limits=Limits(concurrency=3, memory_bytes=4 * PART, request_base_s=1),
+        completes_with=store if world.completes == "coordinator" else None,
+    )
     world.kill_one = pool.kill_one
     async with coordinator:
         async with asyncio.timeout(LONGEST_S):
@@ -237,8 +247,17 @@ def play(world: World, start: Start) -> str:
     if world.crashed:
         shutil.rmtree(world.log_dir)
         (world.folder / "frozen").rename(world.log_dir)
+        bury(world.log_dir)
         state = "crashed"
     return state
+
+
+def bury(log_dir: Path) -> None:
+    """Let the locks that were held be those of a process that is gone: the one that crashed is this one, and lives."""
+    for path in log_dir.glob("locks/*.owner/*"):
+        owner = decode(path.read_bytes())
+        assert owner is not None
+        path.write_bytes(replace(owner, process=dead_process()).encode())
 
 
 def recorded(world: World) -> dict[str, tuple[str, str | None]]:
@@ -286,7 +305,7 @@ def _small_world(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_whatever_happens_the_next_quiet_start_ends_complete(history: History) -> None:
     memory = Path("/dev/shm")
     with tempfile.TemporaryDirectory(prefix="history-", dir=memory if memory.is_dir() else None) as name:
-        world = World(Path(name), MemoryStore(BUCKET, min_part_size=1))
+        world = World(Path(name), MemoryStore(BUCKET, min_part_size=1), history.completes)
         world.make_files(history.sizes)
         trusted = True
         for start in history.starts:

@@ -63,7 +63,11 @@ def sdist_problems(path: Path) -> list[str]:
         "async_s3_upload/py.typed",
         "Makefile",
     ]
-    wanted += ["packaging/systemd/async-s3-upload.service", "packaging/iam/monitor.json"]
+    wanted += [
+        "packaging/systemd/async-s3-upload.service",
+        "packaging/iam/monitor.json",
+        "packaging/cluster/slurm.sbatch",
+    ]
     strays = [name for name in sorted(names) if "__pycache__" in name or name.startswith((".venv", ".ci", ".git/"))]
     return [f"the sdist lacks {name}" for name in wanted if name not in names] + [
         f"the sdist has {name}" for name in strays

@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
-from async_s3_upload.state import journal_writer
+from async_s3_upload.state import journal_writer, replacing
 from async_s3_upload.state.journal import encode_line, replay
 from async_s3_upload.state.journal_writer import JournalWriter, append_line, read_lines
+from async_s3_upload.state.replacing import temporary_name
 
 
 def drop(name: str) -> dict[str, Any]:
@@ -152,6 +153,22 @@ def test_a_journal_with_nothing_to_tell_is_removed(path: str) -> None:
     writer.add(drop("b"))
     writer.close(remove=True)
     assert not os.path.exists(path)
+
+
+def test_a_journal_that_another_process_put_in_its_place_stays(path: str) -> None:
+    frozen = JournalWriter(path, [{"t": "note", "text": "frozen"}])
+    other = JournalWriter(path, [{"t": "note", "text": "other"}])
+    frozen.add({"t": "note", "text": "late"})
+    frozen.flush()
+    frozen.close(remove=True)
+    other.close()
+    assert list(read_lines(path)) == [encode_line({"t": "note", "text": "other"})]
+
+
+def test_two_processes_of_the_same_number_write_to_different_files_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = {temporary_name("/log/run")}
+    monkeypatch.setattr(replacing, "_DIGITS", "another")
+    assert temporary_name("/log/run") not in names
 
 
 def test_a_journal_that_somebody_removed_may_be_removed(path: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import errno
 import fcntl
 import os
 import subprocess
@@ -14,7 +16,13 @@ from pathlib import Path
 import pytest
 
 from async_s3_upload.errors import LogDirError
-from async_s3_upload.state.lock import AlreadyRunning, exclusive, is_held
+from async_s3_upload.state import claim
+from async_s3_upload.state.claim import LOOK_EVERY_S, SILENT_LOOKS
+from async_s3_upload.state.lock import AlreadyRunning, exclusive, holder_of, is_held, taken
+from async_s3_upload.state.owner import Records
+from async_s3_upload.state.this_host import this_process
+
+from .owners import ELSEWHERE, dead_process, leave
 
 HOLD = """
 import sys
@@ -23,6 +31,11 @@ with exclusive(sys.argv[1]):
     print("held", flush=True)
     sys.stdin.read()
 """
+
+
+@pytest.fixture(autouse=True)
+def _nobody_was_followed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(claim, "_followed", set())
 
 
 @pytest.fixture
@@ -142,3 +155,113 @@ def test_two_who_look_at_once_do_not_take_each_other_for_the_holder(path: str) -
     with open(path) as looking:
         fcntl.flock(looking, fcntl.LOCK_SH)
         assert not is_held(path)
+
+
+def test_who_holds_it_is_named_while_it_does(path: str) -> None:
+    assert holder_of(path) is None
+    with exclusive(path):
+        assert holder_of(path) == this_process()
+        with pytest.raises(AlreadyRunning) as error, exclusive(path):
+            pass
+        assert error.value.holder == this_process()
+    assert holder_of(path) is None
+
+
+def test_the_replaced_tool_leaves_no_name(path: str) -> None:
+    leave(path, dead_process())
+    with open(path, "w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        assert is_held(path)
+        assert holder_of(path) is None
+        with pytest.raises(AlreadyRunning) as error, exclusive(path):
+            pass
+        assert error.value.by == ""
+
+
+def test_a_holder_on_another_host_is_shown_while_its_record_is_new_or_the_lock_reaches_here(path: str) -> None:
+    leave(path)
+    record = Records(path).path(1)
+    assert is_held(path)
+    assert holder_of(path) == ELSEWHERE
+    os.utime(record, (1, 1))
+    assert not is_held(path)
+    with open(path, "w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        assert holder_of(path) == ELSEWHERE
+
+
+@pytest.fixture
+def no_locks(monkeypatch: pytest.MonkeyPatch) -> None:
+    def flock(descriptor: int, operation: int) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+
+
+@pytest.mark.usefixtures("no_locks")
+def test_on_a_file_system_without_locks_the_record_keeps_others_out(
+    path: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with exclusive(path):
+        with pytest.raises(AlreadyRunning), exclusive(path):
+            pass
+        assert is_held(path)
+    with exclusive(path):
+        pass
+    assert f"{path} is on a file system without locks: only its record keeps other processes out" in caplog.messages
+
+
+def test_a_lock_that_fails_otherwise_is_one_clear_error(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def flock(descriptor: int, operation: int) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    with pytest.raises(LogDirError, match="cannot be opened: Input/output error"), exclusive(path):
+        pass
+
+
+def test_a_record_that_cannot_be_written_is_one_clear_error(path: str) -> None:
+    Path(path + ".owner").touch()
+    sentence = f"^who holds lock {path} cannot be written down: "
+    with pytest.raises(LogDirError, match=sentence), exclusive(path):
+        raise AssertionError("it was taken")
+    assert not is_held(path)
+
+
+def test_who_waits_for_another_host_pauses_and_then_has_it(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    leave(path)
+    pauses: list[float] = []
+    monkeypatch.setattr(time, "sleep", pauses.append)
+    with exclusive(path):
+        assert holder_of(path) == this_process()
+    assert pauses == [LOOK_EVERY_S] * SILENT_LOOKS
+
+
+async def test_the_event_loop_goes_on_while_another_host_is_looked_at(path: str) -> None:
+    leave(path)
+    pauses: list[float] = []
+
+    async def pause(seconds: float) -> None:
+        pauses.append(seconds)
+
+    with await taken(path, pause):
+        assert holder_of(path) == this_process()
+    assert pauses == [LOOK_EVERY_S] * SILENT_LOOKS
+    assert not is_held(path)
+
+
+async def test_who_is_cancelled_while_it_waits_leaves_nothing_behind(path: str) -> None:
+    leave(path)
+
+    async def take() -> None:
+        with await taken(path):
+            raise AssertionError("it was taken")
+
+    task = asyncio.create_task(take())
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert Records(path).numbers() == [1]
+    with open(path) as file:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

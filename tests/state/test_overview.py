@@ -22,6 +22,7 @@ from async_s3_upload.state.overview import RunSummary, overview
 from async_s3_upload.state.run_log import FileRecord, RunLog, write_run_log
 from async_s3_upload.state.run_log_head import RunLogHead, read_run_log_head
 from async_s3_upload.state.run_logs import Identity, RunLogs
+from async_s3_upload.state.this_host import this_process
 
 MD5 = "0123456789abcdef" * 2
 BEGUN, WRITTEN = "2024-01-01T10:00:00Z", "2024-01-01T11:00:00Z"
@@ -154,6 +155,7 @@ def test_a_run_whose_lock_is_held_is_being_uploaded_and_its_journal_counts(logs:
     with exclusive(logs.lock("run_1")):
         run = logs.run()
     assert (run.state, run.next_step) == ("uploading", "is being uploaded now")
+    assert run.held_by == this_process()
     assert (run.journal_entries_ahead, run.files_done, run.bytes_done) == (1, 11, 1008)
     assert logs.problems() == ()
 

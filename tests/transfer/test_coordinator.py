@@ -35,6 +35,7 @@ from async_s3_upload.transfer.messages import (
     WorkerSettings,
 )
 from async_s3_upload.transfer.plan import Job, plan_job
+from async_s3_upload.transfer.workers.process_pool import ProcessHandle, ProcessPool
 from tests.support.command import start_command
 from tests.support.proxy import Answer, Delay, FaultProxy, Rule, Stall, every, on
 from tests.support.s3requests import Seen
@@ -120,7 +121,7 @@ def coordinator_for(
         access_key=server.access_key, secret_key=server.secret_key, endpoint_url=server.endpoint, region=REGION
     )
     settings = WorkerSettings(access, Limits(concurrency=concurrency, attempts=attempts), log_level=30)
-    return Coordinator(settings, cores, give_up_s)
+    return Coordinator(ProcessPool(settings), cores, give_up_s)
 
 
 def worker_pids() -> list[int]:
@@ -289,6 +290,7 @@ async def test_a_file_that_kills_its_workers_fails_alone_and_all_others_arrive(
             await seen(proxy, on_deadly, death + 1)
             (holder,) = [worker for worker in coordinator._pool.workers if deadly.number in worker.outstanding]
             assert not death or set(holder.outstanding) == {deadly.number}, "it is tried alone"
+            assert isinstance(holder, ProcessHandle)
             assert holder.process.pid
             os.kill(holder.process.pid, signal.SIGKILL)
         sent = await sending
@@ -579,7 +581,7 @@ async def test_a_bucket_that_vanishes_in_mid_run_ends_its_job_only(
 async def test_workers_that_find_no_credentials_end_the_command(bucket: str, tmp_path: Path) -> None:
     settings = WorkerSettings(AwsAccess(profile="nobody"), Limits(), log_level=30)
     with pytest.raises(AwsAccessError, match="nobody"):
-        async with asyncio.timeout(DEADLINE_S), Coordinator(settings, 1) as coordinator:
+        async with asyncio.timeout(DEADLINE_S), Coordinator(ProcessPool(settings), 1) as coordinator:
             await coordinator.send(job_of(tmp_path, bucket, [10]), Watcher())
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from async_s3_upload.transfer import parts
-from async_s3_upload.transfer.engine import multipart
+from async_s3_upload.transfer.engine import completion
 from async_s3_upload.transfer.engine import requests as requesting
 from async_s3_upload.transfer.messages import (
     FailureKind,
@@ -586,7 +586,7 @@ async def test_cancelling_waits_for_an_abort_that_is_on_its_way(memory: MemorySt
 async def test_an_abort_that_hangs_is_given_up(
     memory: MemoryStore, files: Files, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(multipart, "ABORT_LIMIT_S", 0.05)
+    monkeypatch.setattr(completion, "ABORT_LIMIT_S", 0.05)
     (item,) = files.add(3 * PART)
     store = ScriptedStore(memory, [Rule("upload_part", Fail(Rejected("no"))), Rule("abort_multipart", Hang())])
     async with working(store, [item]) as (_, task, events):
@@ -664,7 +664,7 @@ async def test_whatever_goes_wrong_each_file_is_reported_once_and_truly(
     memory: MemoryStore, files: Files, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
     monkeypatch.setattr(requesting, "COMPLETE_TIMES", 1)
-    monkeypatch.setattr(multipart, "ABORT_LIMIT_S", 0.5)
+    monkeypatch.setattr(completion, "ABORT_LIMIT_S", 0.5)
     chance = random.Random(seed)
     items = files.add(*(chance.choice([0, 10, 1999, 2001, 4500]) for _ in range(30)))
     script = "".join(chance.choices("E.LH", weights=[4, 12, 3, 0.3], k=400))

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from async_s3_upload.transfer import parts
-from async_s3_upload.transfer.engine import multipart
+from async_s3_upload.transfer.engine import completion
 from async_s3_upload.transfer.engine import requests as requesting
 from async_s3_upload.transfer.messages import (
     Event,
@@ -298,7 +298,7 @@ async def test_a_file_that_changes_while_it_goes_on_loses_its_upload(memory: Mem
 async def test_an_upload_that_s3_refuses_to_list_for_the_moment_stays(
     memory: MemoryStore, files: Files, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.DEBUG)
+    caplog.set_level(logging.DEBUG, "async_s3_upload")
     (item,) = files.add(4 * PART)
     again = await interrupted(memory, item, [1, 2])
     events = await send(ScriptedStore(memory, [Rule("list_parts", Fail(), times=None)]), [again])
@@ -325,7 +325,7 @@ async def test_a_begin_whose_answer_was_lost_leaves_no_second_upload(memory: Mem
 async def test_until_the_lost_one_is_aborted_the_new_upload_is_not_remembered(
     memory: MemoryStore, files: Files, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.DEBUG)
+    caplog.set_level(logging.DEBUG, "async_s3_upload")
     (item,) = files.add(3 * PART)
     rules = [Rule("create_multipart", Fail(after=True)), Rule("list_uploads", Fail(), times=None)]
     events = await send(ScriptedStore(memory, rules), [item])
@@ -470,7 +470,7 @@ async def test_whatever_goes_wrong_start_after_start_ends_with_everything_there_
     memory: MemoryStore, files: Files, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
     monkeypatch.setattr(requesting, "COMPLETE_TIMES", 1)
-    monkeypatch.setattr(multipart, "ABORT_LIMIT_S", 0.2)
+    monkeypatch.setattr(completion, "ABORT_LIMIT_S", 0.2)
     chance = random.Random(seed)
     items = files.add(*(chance.choice([10, 2500, 4500, 9000]) for _ in range(8)))
     journal = Journal()

@@ -38,6 +38,7 @@ from async_s3_upload.transfer.pace import Pace
 from async_s3_upload.transfer.rows import event_of
 from async_s3_upload.transfer.stores.store import BadCredentials, Body, ObjectStore, Transient
 from async_s3_upload.transfer.workers import worker
+from async_s3_upload.transfer.workers.channel import PipeChannel
 from async_s3_upload.transfer.workers.worker import Worker
 from tests.contract.memory_store import MemoryStore
 from tests.contract.scripted_store import Fail, Hang, Rule, ScriptedStore
@@ -78,7 +79,9 @@ def events_in(messages: list[Any]) -> list[Any]:
 
 async def life(pipe: Pipe, store: ObjectStore) -> None:
     async with asyncio.timeout(20):
-        await Worker(pipe, SETTINGS, lambda _settings, _pace: store).run()
+        worker = Worker(PipeChannel(pipe), SETTINGS, lambda _settings, _pace: store)
+        logging.getLogger("async_s3_upload").handlers[:] = [worker.log_handler]
+        await worker.run()
 
 
 async def test_it_says_ready_sends_its_share_and_tells_all_before_it_leaves(
@@ -208,7 +211,7 @@ def test_the_pipe_stays_blocking_under_uvloop_so_that_messages_in_pieces_are_no_
     pipes: tuple[Pipe, Pipe],
 ) -> None:
     ours, theirs = pipes
-    worker = Worker(theirs, SETTINGS, lambda _settings, _pace: MemoryStore())
+    worker = Worker(PipeChannel(theirs), SETTINGS, lambda _settings, _pace: MemoryStore())
 
     async def life() -> None:
         running = asyncio.create_task(worker.run())
@@ -234,7 +237,7 @@ async def test_a_worker_without_a_limit_never_paces(pipes: tuple[Pipe, Pipe]) ->
 
     ours.send(Stop(0.0))
     async with asyncio.timeout(20):
-        await Worker(theirs, SETTINGS, open_store).run()
+        await Worker(PipeChannel(theirs), SETTINGS, open_store).run()
     assert paces == [None]
 
 
@@ -259,7 +262,7 @@ async def test_bytes_wait_until_the_coordinator_lends_bandwidth(
 ) -> None:
     ours, theirs = pipes
     ours.send(Share("runs", (item_of(tmp_path / "a", 7),), SETTINGS_OF_OBJECTS))
-    worker = Worker(theirs, replace(SETTINGS, bandwidth=Timetable(1000)), lambda _, pace: PacedStore(pace))
+    worker = Worker(PipeChannel(theirs), replace(SETTINGS, bandwidth=Timetable(1000)), lambda _, pace: PacedStore(pace))
     async with asyncio.timeout(20):
         running = asyncio.create_task(worker.run())
         while not ours.poll():

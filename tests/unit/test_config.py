@@ -260,6 +260,7 @@ def test_all_problems_are_listed_at_once_each_with_its_place(path: Path) -> None
             'use_accelerate_endpoint: does not go with addressing_style "path"',
         ),
         ({"transport": "carrier pigeon"}, "transport: must be 'lean' or 'aiobotocore'"),
+        ({"dask_scheduler": "tcp://h"}, 'dask_scheduler: must be tcp://HOST:PORT or tls://HOST:PORT, not "tcp://h"'),
         ({"max_age": "72"}, "max_age: must be a number, not text"),
         ({"max_age": 0}, "max_age: must be more than 0"),
         ({"max_age": float("inf")}, "max_age: must be a finite number, not inf"),

@@ -6,7 +6,7 @@ from tests.support.messages import REPOSITORY, Message, is_told_in, messages_of,
 
 NOT_PROVOKED = {
     "worker process {} cannot be killed, a file system may hang": "needs a process in uninterruptible sleep",
-    "{} worker processes did not leave in time and were killed": "needs a worker that hangs in the kernel",
+    "{} {} did not leave in time and were killed": "needs a worker that hangs in the kernel",
     "botocore sends requests in an unknown way": "needs another botocore than the one installed",
     "stale multipart uploads are not looked for: {}": "needs credentials that end between upload and sweep",
     "the demo needs an embedded S3 server: pip install 'async-s3-upload[demo]'": "needs an installation without moto",

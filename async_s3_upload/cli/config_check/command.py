@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Mapping
 
+from async_s3_upload.cli.config_check.cluster import check_cluster, check_dask
 from async_s3_upload.cli.config_check.findings import CheckReport, Finding
 from async_s3_upload.cli.config_check.machine import check_folders, check_log_dir, check_outputs
 from async_s3_upload.cli.config_check.runs import rows_of, run_lines
@@ -23,7 +24,8 @@ from async_s3_upload.errors import LogDirError, UploadError
 
 def run_check(path: str, config: Config, environ: Mapping[str, str], *, online: bool) -> CheckReport:
     """Check; trouble is in the report, not raised. After a signal, too, what was put into S3 is removed."""
-    report = CheckReport(path, summary_lines(config), settings(config))
+    report = CheckReport(path, summary_lines(config), settings(config), check_dask(config))
+    report.exit_code = 1 if report.count("problem") else 0
     if online:
         with console_log(logging.WARNING):
             try:
@@ -37,8 +39,10 @@ def run_check(path: str, config: Config, environ: Mapping[str, str], *, online: 
 async def _look_around(config: Config, environ: Mapping[str, str], report: CheckReport) -> None:
     with Interruption().watching():
         await asyncio.to_thread(_look_here, config, report)
-        on_s3, on_webhooks = await asyncio.gather(check_s3(config, environ), check_webhooks(config, environ))
-        report.findings += on_s3 + on_webhooks
+        found = await asyncio.gather(
+            check_cluster(config, environ), check_s3(config, environ), check_webhooks(config, environ)
+        )
+        report.findings += [finding for each in found for finding in each]
     report.exit_code = 1 if report.count("problem") else 0
 
 

@@ -16,6 +16,8 @@ Check = Literal[
     "lock",
     "output",
     "folder",
+    "scheduler",
+    "worker",
     "credentials",
     "endpoint",
     "clock",
@@ -104,7 +106,8 @@ class CheckReport:
         if self.stopped:
             return [*lines, "", *(finding.as_line() for finding in self.findings), "", self.stopped]
         if self.runs is None:
-            return [*lines, "", "Give --online to see whether folders, S3 and Slack can be reached with it."]
+            found = ["", *(finding.as_line() for finding in self.findings)] if self.findings else []
+            return [*lines, *found, "", "Give --online to see whether folders, S3 and Slack can be reached with it."]
         lines += ["", *(finding.as_line() for finding in self.findings), "", *self.run_lines, ""]
         problems, warnings = self.count("problem"), self.count("warning")
         if not problems and not warnings:

@@ -97,10 +97,11 @@ def _check_lock(log_dir: str) -> Iterator[Finding]:
         yield Finding("lock", "ok", subject, "is not there yet, nothing runs")
         return
     try:
-        with exclusive(path):
+        with exclusive(path, patient=False):
             yield Finding("lock", "ok", subject, "is free, nothing runs")
-    except AlreadyRunning:
-        yield Finding("lock", "ok", subject, "is held: an upload runs at the moment, others wait for its end")
+    except AlreadyRunning as other:
+        text = f"is held: an upload runs at the moment{other.by}, others wait for its end"
+        yield Finding("lock", "ok", subject, text)
     except LogDirError as error:
         yield Finding(
             "lock", "problem", subject, str(error), f"give it to user {user()}, or remove it while nothing runs"

@@ -33,6 +33,8 @@ def detail_lines(run: RunSummary, unfinished: Sequence[Unfinished]) -> Iterator[
 
 def _facts(run: RunSummary) -> Iterator[tuple[str, str]]:
     yield "state", STATE_WORDS[run.state]
+    if run.held_by is not None:
+        yield "uploaded by", str(run.held_by)
     yield "next step", run.next_step
     yield "run folder", run.run_path or UNKNOWN
     yield "destination", UNKNOWN if run.bucket is None or run.prefix is None else f"s3://{run.bucket}/{run.prefix}/"

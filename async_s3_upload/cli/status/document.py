@@ -30,6 +30,7 @@ def as_document(status: Status) -> str:
 
 
 def _run(run: RunSummary) -> dict[str, Any]:
+    by = run.held_by
     return {
         "run_id": printable(run.run_id),
         "state": run.state,
@@ -50,6 +51,7 @@ def _run(run: RunSummary) -> dict[str, Any]:
         "rate": None if run.rate is None else round(run.rate),
         "journal_entries_ahead": run.journal_entries_ahead,
         "log_path": printable(run.log_path),
+        "held_by": None if by is None else {"host": printable(by.host), "pid": by.pid},
     }
 
 

@@ -21,6 +21,7 @@ from async_s3_upload.state.run_logs import RunLogs
 from async_s3_upload.text import plural, printable
 from async_s3_upload.transfer.coordination.coordinator import Coordinator
 from async_s3_upload.transfer.messages import WorkerSettings
+from async_s3_upload.transfer.workers.process_pool import ProcessPool
 
 log = logging.getLogger(__name__)
 
@@ -95,7 +96,7 @@ class _Command:
         settings = WorkerSettings(access, resources.limits, resources.log_level, resources.bandwidth)
         async with (
             control_store(access, 2 * resources.limits.request_base_s) as control,
-            Coordinator(settings, resources.cores, resources.give_up_s) as coordinator,
+            Coordinator(ProcessPool(settings), resources.cores, resources.give_up_s) as coordinator,
         ):
             logs = RunLogs(resources.log_dir)
             uploader = Uploader(coordinator, control, logs, verify=resources.verify)

@@ -16,7 +16,7 @@ from async_s3_upload.cli.verify.stock import take_stock
 from async_s3_upload.cli.verify.targets import Target
 from async_s3_upload.delivery.uploading import RunTask, Uploader
 from async_s3_upload.errors import LogDirError
-from async_s3_upload.state.lock import AlreadyRunning, exclusive
+from async_s3_upload.state.lock import AlreadyRunning, taken
 from async_s3_upload.state.run_logs import RunLogs
 from async_s3_upload.state.run_state import recall
 from async_s3_upload.text import plural, printable
@@ -62,7 +62,7 @@ class Verifier:
 
     async def _verify(self, target: Target, row: VerifiedRun, *, repair: bool) -> str:
         """Do it; returns why it could not be done to the end."""
-        if _is_busy(target.remembered.lock):
+        if await _is_busy(target.remembered.lock):
             return BUSY
         found, trouble = await self._check(target, row, None)
         if found is None:
@@ -163,12 +163,12 @@ class Verifier:
         return trouble
 
 
-def _is_busy(lock: str) -> bool:
+async def _is_busy(lock: str) -> bool:
     """Tell whether an upload of the run holds its lock; who may not open the lock cannot tell."""
-    if not os.path.exists(lock):
+    if not await asyncio.to_thread(os.path.exists, lock):
         return False
     try:
-        with exclusive(lock):
+        with await taken(lock):
             return False
     except AlreadyRunning:
         return True

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from async_s3_upload.transfer.coordination.doom import RIGHT_TO_PUT, RIGHT_TO_READ, DoomWatch
+from async_s3_upload.transfer.lending import CutOff
 from async_s3_upload.transfer.messages import FileItem, FileOutcome, TransferEvent
 from async_s3_upload.transfer.plan import Job
+from async_s3_upload.transfer.workers.pool import WorkerHandle
 
 OnEvent = Callable[[TransferEvent], None]
 Refresh = Callable[[FileItem], FileItem]
+
+
+def as_it_is(item: FileItem) -> FileItem:
+    """Return the item: nothing is known of what became of its upload."""
+    return item
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +56,7 @@ class ActiveJob:
     fresh: Iterator[FileItem]
     workers: int = 1
     returned: deque[FileItem] = field(default_factory=deque)
-    cut_off_by: set[object] | None = None
+    cut_off_by: set[WorkerHandle] | None = None
 
     def settle(self, outcome: FileOutcome) -> None:
         """Report what became of a file."""
@@ -72,6 +79,24 @@ class ActiveJob:
         self.waiting = 0
         self.returned.clear()
         self.fresh = iter(())
+
+    def cut_off(self, workers: Sequence[WorkerHandle], limit_s: float) -> None:
+        """Have the workers end what is under way of it; who does not confirm that in ``limit_s`` seconds is killed."""
+        self.cut_off_by = {worker for worker in workers if worker.ready}
+        for worker in workers:
+            worker.tell(CutOff(self.numbers.start, self.numbers.stop))
+        asyncio.get_running_loop().call_later(limit_s, self._kill_who_does_not_cut_off, workers)
+
+    def _kill_who_does_not_cut_off(self, workers: Sequence[WorkerHandle]) -> None:
+        for worker in workers:
+            if self.cut_off_by and worker in self.cut_off_by:
+                worker.kill()
+
+    def no_longer(self, worker: WorkerHandle) -> None:
+        """Note that a worker does nothing more for it, if it is being cut off."""
+        if self.cut_off_by is not None:
+            self.cut_off_by.discard(worker)
+            worker.forget(self.numbers)
 
     def tell_handed_out(self) -> None:
         """Call ``on_handed_out``, once, when nothing is left to hand out and the bucket is known to take files."""

@@ -11,27 +11,21 @@ from types import TracebackType
 from typing import Self
 
 from async_s3_upload.errors import AwsAccessError, WorkersError
-from async_s3_upload.transfer.coordination.active_job import ActiveJob, OnEvent, Refresh, Sent, begun
+from async_s3_upload.transfer.coordination.active_job import ActiveJob, OnEvent, Refresh, Sent, as_it_is, begun
+from async_s3_upload.transfer.coordination.completing import Completer
 from async_s3_upload.transfer.coordination.dealer import Dealer
-from async_s3_upload.transfer.coordination.doom import shows_life
-from async_s3_upload.transfer.lending import CutOff, CutOffDone, PartFailed, PartsQueued, Returned
+from async_s3_upload.transfer.coordination.reports import Reports
+from async_s3_upload.transfer.lending import CutOffDone, Returned
 from async_s3_upload.transfer.messages import (
     CannotStart,
-    Event,
     Events,
-    FileDone,
     FileFailed,
     FileItem,
-    LogLine,
     Note,
-    PartDone,
     Ready,
-    WorkerSettings,
 )
 from async_s3_upload.transfer.plan import Job, worker_count
-from async_s3_upload.transfer.rows import DONE, NUMBERED, OUTCOMES, Row, event_of
 from async_s3_upload.transfer.workers.bandwidth import patience_s
-from async_s3_upload.transfer.workers.nursery import Nursery
 from async_s3_upload.transfer.workers.pool import WorkerHandle, WorkerPool
 
 __all__ = ["Coordinator", "OnEvent", "Refresh", "Sent"]
@@ -50,10 +44,6 @@ IDLE_DEATHS = 5
 GIVE_UP_S = 600.0
 
 
-def _as_it_is(item: FileItem) -> FileItem:
-    return item
-
-
 class Coordinator:
     """Sends jobs with workers that live as long as the coordinator; several may be under way, the first one first.
 
@@ -61,18 +51,25 @@ class Coordinator:
     """
 
     def __init__(
-        self, settings: WorkerSettings, cores: int, give_up_s: float = GIVE_UP_S, waiting: Nursery | None = None
+        self, pool: WorkerPool, cores: int, give_up_s: float = GIVE_UP_S, completer: Completer | None = None
     ) -> None:
-        """Give up when nothing succeeds for ``give_up_s`` and the time of a low bandwidth; ``waiting`` come first."""
+        """Give up when nothing succeeds for ``give_up_s`` and the time of a low bandwidth.
+
+        ``completer`` ends the uploads of workers that do not complete; None: one that goes to S3 as they do.
+        """
+        settings = pool.settings
         self._cores = cores
         self._give_up_s = give_up_s + patience_s(settings, cores)
-        self._pool = WorkerPool(settings, waiting)
-        self.activity = self._pool.activity
+        self._pool = pool
+        self.activity = pool.activity
         self._dealer = Dealer(settings.limits)
+        self._completer = completer or Completer(settings.limits, settings.access)
+        self._completer.on_outcome = pool.wake
+        self._reports = Reports(self._dealer, self._completer)
         self._stopping = asyncio.Event()
         self._deaths: Counter[int] = Counter()
+        self._lost_once: set[int] = set()
         self._idle_deaths = self._next_base = 0
-        self._succeeded_at = 0.0
         self._runner: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
@@ -87,7 +84,10 @@ class Coordinator:
             self._runner.cancel()
             await asyncio.gather(self._runner, return_exceptions=True)
         self._dealer.jobs.clear()
-        await self._close(grace_s=0.0 if error else STOP_GRACE_S, limit_s=1.0 if error else STOP_LIMIT_S)
+        try:
+            await self._close(grace_s=0.0 if error else STOP_GRACE_S, limit_s=1.0 if error else STOP_LIMIT_S)
+        finally:
+            await self._completer.close()
 
     def stop(self) -> None:
         """Stop soon: requests in flight end for a few seconds, ``send`` then returns."""
@@ -102,7 +102,7 @@ class Coordinator:
         self,
         job: Job,
         on_event: OnEvent,
-        refresh: Refresh = _as_it_is,
+        refresh: Refresh = as_it_is,
         *,
         some_succeeded: bool = False,
         on_handed_out: Callable[[], None] | None = None,
@@ -120,10 +120,11 @@ class Coordinator:
         """
         if not job.items or self._stopping.is_set():
             return Sent(stopped=self._stopping.is_set())
+        await self._pool.prepare(job)
         active = begun(job, self._next_base, on_event, refresh, on_handed_out, some_succeeded=some_succeeded)
         active.workers = worker_count(active.left, job.total_bytes, self._cores)
         self._next_base += active.left
-        self._succeeded_at = time.monotonic()
+        self._reports.succeeded_at = time.monotonic()
         self._dealer.jobs.insert(0 if urgent else len(self._dealer.jobs), active)
         if self._runner is None or self._runner.done():
             self._runner = asyncio.create_task(self._run())
@@ -141,9 +142,11 @@ class Coordinator:
             while dealer.jobs:
                 pool.grow_to(max(job.workers for job in dealer.jobs))
                 dealer.deal(pool.workers)
-                patience_s = self._succeeded_at + self._give_up_s - time.monotonic()
+                patience_s = self._reports.succeeded_at + self._give_up_s - time.monotonic()
                 for worker, message in await pool.next_messages(patience_s):
                     self._understand(worker, message)
+                self._reports.take_completed()
+                self._completer.tell_counts(self.activity)
                 await self._end_jobs()
         except Exception as error:
             for job in list(dealer.jobs):
@@ -153,6 +156,7 @@ class Coordinator:
 
     def _end(self, job: ActiveJob, sent: Sent) -> None:
         self._dealer.forget(job)
+        self._completer.cut_off(job.numbers)
         self._dealer.jobs.remove(job)
         if not job.ended.done():
             job.ended.set_result(sent)
@@ -167,8 +171,8 @@ class Coordinator:
                 self._end(job, Sent(job.watch.reason, None, self._stopping.is_set()))
             elif job.cut_off_by is not None or (job.watch.reason is not None and len(jobs) > 1):
                 self._cut_off(job)
-        gave_up = None
-        if jobs and time.monotonic() - self._succeeded_at >= self._give_up_s:
+        gave_up = self._pool.lost
+        if jobs and time.monotonic() - self._reports.succeeded_at >= self._give_up_s:
             gave_up = f"nothing succeeded for {self._give_up_s / 60:.3g} minutes"
         doomed = any(job.watch.reason is not None and job.cut_off_by is None for job in jobs)
         if jobs and (doomed or gave_up or self._stopping.is_set()):
@@ -178,22 +182,16 @@ class Coordinator:
         """End what is under way of a doomed job, while other jobs go on."""
         if job.cut_off_by is None:
             self._dealer.forget(job)
-            job.cut_off_by = {worker for worker in self._pool.workers if worker.ready}
-            for worker in self._pool.workers:
-                worker.tell(CutOff(job.numbers.start, job.numbers.stop))
-            asyncio.get_running_loop().call_later(STOP_LIMIT_S, self._kill_who_does_not_cut_off, job)
+            job.cut_off(self._pool.workers, STOP_LIMIT_S)
+            self._completer.cut_off(job.numbers)
         if not job.cut_off_by:
             self._end(job, Sent(job.watch.reason))
-
-    def _kill_who_does_not_cut_off(self, job: ActiveJob) -> None:
-        for worker in self._pool.workers:
-            if job.cut_off_by and worker in job.cut_off_by:
-                worker.kill()
 
     def _understand(self, worker: WorkerHandle, message: object) -> None:
         if isinstance(message, Events):
             worker.helped = False
-            self._pass_on(worker, message.rows)
+            if self._reports.pass_on(worker, message.rows):
+                self._idle_deaths = 0
         elif isinstance(message, Returned):
             self._dealer.returned(worker, message, self._pool.workers)
         elif isinstance(message, CutOffDone):
@@ -208,43 +206,8 @@ class Coordinator:
     def _no_longer(self, worker: WorkerHandle, first: int | None) -> None:
         """Note that a worker does nothing more for the job of these numbers, or for any that is being cut off."""
         for job in self._dealer.jobs:
-            if job.cut_off_by is not None and first in (job.base, None):
-                job.cut_off_by.discard(worker)
-                worker.forget(job.numbers)
-
-    def _pass_on(self, worker: WorkerHandle, rows: tuple[Row, ...]) -> None:
-        """Report what a worker said; each file that was in its hands counts once."""
-        job: ActiveJob | None = None
-        now = time.monotonic()
-        for row in rows:
-            kind, number = row[:2]
-            if kind >= NUMBERED:
-                _write(event_of(row))
-                continue
-            if job is None or number not in job.numbers:
-                job = self._dealer.job_of(number)
-            if kind in OUTCOMES:
-                self._idle_deaths = 0
-                if worker.settle(number) is None:
-                    continue
-            event = event_of(row, job.base if job else 0)
-            if kind == DONE or shows_life(event):
-                self._succeeded_at = now
-            if isinstance(event, (FileDone, FileFailed)):
-                if job is not None:
-                    job.settle(event)
-            else:
-                self._pass_on_other(worker, number, event, job)
-
-    def _pass_on_other(self, worker: WorkerHandle, number: int, event: Event, job: ActiveJob | None) -> None:
-        if isinstance(event, PartsQueued):
-            worker.parts_are(number, event.parts, event.size)
-        elif isinstance(event, PartFailed):
-            self._dealer.part_failed(worker, number, event)
-        elif not isinstance(event, LogLine) and job is not None:
-            job.on_event(event)
-        if isinstance(event, PartDone):
-            self._dealer.part_done(worker, number, event)
+            if first in (job.base, None):
+                job.no_longer(worker)
 
     def _after_death(self, worker: WorkerHandle) -> None:
         """What a dead worker held is tried again, each file alone; it is replaced before more is handed out."""
@@ -252,10 +215,13 @@ class Coordinator:
         self._pool.remove(worker)
         self._no_longer(worker, None)
         self._dealer.lost(worker)
-        if self._stopping.is_set():
+        if self._stopping.is_set() or self._pool.lost is not None:
             return
-        self._idle_deaths += 1
-        text = f"a worker process died with {len(worker.outstanding)} files in hand, they are tried again one by one"
+        self._idle_deaths += not self._pool.comes_and_goes
+        text = self._pool.epitaph(worker)
+        if self._pool.comes_and_goes and worker.has_nothing():
+            log.info("%s", text)
+            return
         log.error("%s", text)
         if self._idle_deaths >= IDLE_DEATHS:
             raise WorkersError(
@@ -264,12 +230,18 @@ class Coordinator:
             )
         for job in self._dealer.jobs:
             job.on_event(Note(text))
-        for number, item in worker.outstanding.items():
+        held = dict(worker.outstanding)
+        worker.outstanding.clear()  # should more of its words arrive, they no longer count
+        for number, item in held.items():
             job_of_it = self._dealer.job_of(number)
             if job_of_it is not None:
                 self._try_again(job_of_it, number, item, alone=number == alone)
 
     def _try_again(self, job: ActiveJob, number: int, item: FileItem, *, alone: bool) -> None:
+        if self._pool.comes_and_goes and number not in self._lost_once and number not in self._dealer.loans:
+            self._lost_once.add(number)  # hosts are taken away or fail, and that is no file's fault
+            job.put_back(job.refresh(item))
+            return
         self._deaths[number] += alone
         if self._deaths[number] < DEATHS_ALONE:
             self._dealer.suspects.append((job, item))
@@ -277,7 +249,7 @@ class Coordinator:
         self._idle_deaths = 0
         reason = f"{DEATHS_ALONE} worker processes died with this file alone in hand"
         job.settle(FileFailed(item.number, "file", reason))
-        self._succeeded_at = time.monotonic()
+        self._reports.succeeded_at = time.monotonic()
 
     async def _drain(self, gave_up: str | None) -> None:
         """End the workers, still take what they report meanwhile, and end all jobs that are there now."""
@@ -291,10 +263,9 @@ class Coordinator:
                 self._end(job, Sent(job.watch.reason, gave_up, self._stopping.is_set()))
 
     async def _close(self, *, grace_s: float, limit_s: float) -> None:
+        clock = asyncio.get_running_loop().time
+        end = clock() + limit_s
         for worker, events in await self._pool.close(grace_s, limit_s):
-            self._pass_on(worker, events.rows)
-
-
-def _write(line: Event) -> None:
-    if isinstance(line, LogLine):
-        logging.getLogger(line.logger).log(line.level, "%s", line.text)
+            self._reports.pass_on(worker, events.rows)
+        await self._completer.drain(min(grace_s, max(0.0, end - clock())))
+        self._reports.take_completed()

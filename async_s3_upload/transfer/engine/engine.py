@@ -8,13 +8,13 @@ byte budget before it reads. A file that fails is an event, never an exception.
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections.abc import Callable
 
 from async_s3_upload.text import printable
 from async_s3_upload.transfer import parts
 from async_s3_upload.transfer.activity import Counts
+from async_s3_upload.transfer.ending import Completes
 from async_s3_upload.transfer.engine import checksum
 from async_s3_upload.transfer.engine.budget import ByteBudget
 from async_s3_upload.transfer.engine.buffers import Buffers
@@ -31,16 +31,15 @@ from async_s3_upload.transfer.engine.source import (
     ChangedError,
     FileState,
     SmallFiles,
-    SourceError,
     check_unchanged,
     state_of,
 )
+from async_s3_upload.transfer.engine.trouble import failure_of
 from async_s3_upload.transfer.engine.widener import Widener
 from async_s3_upload.transfer.engine.workqueue import FileUnit, PartUnit, WorkQueue
 from async_s3_upload.transfer.lending import PartsBack, PartShare, Returned
 from async_s3_upload.transfer.messages import (
     Event,
-    FailureKind,
     FileDone,
     FileFailed,
     FileItem,
@@ -49,16 +48,9 @@ from async_s3_upload.transfer.messages import (
 )
 from async_s3_upload.transfer.stores.retry import RetryPolicy
 from async_s3_upload.transfer.stores.store import (
-    AccessDenied,
-    BadCredentials,
     Body,
-    NoSuchBucket,
-    NoSuchUpload,
     ObjectStore,
-    StoreError,
 )
-
-log = logging.getLogger(__name__)
 
 WIDEN_EVERY_S = 0.15
 WIDEN_LOOKS = 3
@@ -75,6 +67,7 @@ class Engine:
         emit: Callable[[Event], None],
         retry: RetryPolicy | None = None,
         pacer: Pacer | None = None,
+        completes: Completes = "worker",
     ) -> None:
         self._store = store
         self._limits = limits
@@ -93,7 +86,7 @@ class Engine:
         self.requests = Requests(store, limits, retry, pacer)
         self._comparer = Comparer(self.requests, self.buffers)
         self._multipart = MultipartSender(
-            self.requests, self._bodies, emit, self._queue.put, self._fail, limits.part_size
+            self.requests, self._bodies, emit, self._queue.put, limits.part_size, completes
         )
 
     def submit(self, bucket: str, item: FileItem, settings: ObjectSettings) -> None:
@@ -220,7 +213,7 @@ class Engine:
                     done = await self._put(bucket, item, state, body, crc, settings)
                 self._emit(done)
         except Exception as error:
-            self._fail(item, error)
+            self._emit(failure_of(item, error))
 
     async def _put_small(self, bucket: str, item: FileItem, settings: ObjectSettings) -> FileDone:
         async with self.memory.hold(item.size):
@@ -253,26 +246,8 @@ class Engine:
             self._emit(FileFailed(item.number, found.verdict, found.detail))
         return item.mode == "compare"
 
-    def _fail(self, item: FileItem, error: Exception) -> None:
-        expected = isinstance(error, (StoreError, SourceError, parts.Unplannable))
-        text = str(error) if expected else f"unexpected {type(error).__name__}: {error}"
-        log.log(logging.DEBUG if expected else logging.ERROR, "%s failed", printable(item.path), exc_info=error)
-        self._emit(FileFailed(item.number, _kind_of(error), text))
-
 
 def _is_small(item: FileItem) -> bool:
     """Tell whether a file is sent in one go, and nothing has to be looked at before."""
     plain = item.mode == "send" and item.known is None and not item.stray
     return plain and item.size <= THREAD_FROM and not parts.is_multipart(item.size)
-
-
-def _kind_of(error: Exception) -> FailureKind:
-    if isinstance(error, (ChangedError, NoSuchUpload)):
-        return "changed"
-    if isinstance(error, AccessDenied):
-        return "access_denied"
-    if isinstance(error, NoSuchBucket):
-        return "no_such_bucket"
-    if isinstance(error, BadCredentials):
-        return "bad_credentials"
-    return "request" if isinstance(error, StoreError) else "file"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from async_s3_upload.transfer import parts
-from async_s3_upload.transfer.engine.source import FileState
+from async_s3_upload.transfer.engine.source import FileState, SourceError, state_of
 from async_s3_upload.transfer.engine.trouble import made_again
 from async_s3_upload.transfer.engine.upload import MultipartUpload
 from async_s3_upload.transfer.engine.workqueue import PartUnit, WorkQueue
@@ -33,7 +33,6 @@ class Lender:
             PartShare(
                 upload.bucket,
                 upload.item,
-                upload.state.device,
                 upload.upload_id,
                 upload.part_size,
                 upload.with_checksum,
@@ -43,12 +42,18 @@ class Lender:
         )
 
     def borrow(self, share: PartShare) -> None:
-        """Queue parts of an upload that another worker completes."""
+        """Queue parts of an upload that another worker ends. Who is on another host may see another device number."""
         item = share.item
-        state = FileState(item.size, item.mtime_ns, item.inode, share.device)
+        error, device = None, 0
+        try:
+            device = state_of(item.path).device
+        except SourceError as trouble:
+            error = trouble.with_traceback(None)
+        state = FileState(item.size, item.mtime_ns, item.inode, device)
         upload = MultipartUpload(
             share.bucket, item, state, share.upload_id, share.part_size, share.with_checksum, borrowed=True
         )
+        upload.error = error
         for number in share.parts:
             self._queue.put(PartUnit(upload, parts.part(item.size, share.part_size, number)))
 

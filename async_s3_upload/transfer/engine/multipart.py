@@ -1,18 +1,15 @@
-"""Multipart uploads: begun, gone on with after a restart, completed, or aborted when they are of no more use.
-
-An upload that failed for the moment stays open: the next start goes on with it. One whose file changed is
-aborted.
-"""
+"""Multipart uploads: begun, gone on with after a restart, and ended here or by the coordinator."""
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Callable
 
 from async_s3_upload.text import printable
 from async_s3_upload.transfer import parts
+from async_s3_upload.transfer.ending import Completes, UploadFailed
 from async_s3_upload.transfer.engine import checksum
+from async_s3_upload.transfer.engine.completion import Completion
 from async_s3_upload.transfer.engine.file_body import Bodies
 from async_s3_upload.transfer.engine.requests import Requests
 from async_s3_upload.transfer.engine.source import FileState, check_unchanged
@@ -22,7 +19,6 @@ from async_s3_upload.transfer.engine.workqueue import PartUnit
 from async_s3_upload.transfer.lending import PartFailed, PartsQueued
 from async_s3_upload.transfer.messages import (
     Event,
-    FileDone,
     FileItem,
     KnownPart,
     KnownUpload,
@@ -31,18 +27,17 @@ from async_s3_upload.transfer.messages import (
     UploadBegun,
     UploadGone,
 )
-from async_s3_upload.transfer.stores.retry import within
-from async_s3_upload.transfer.stores.store import AccessDenied, NoSuchUpload, Transient
+from async_s3_upload.transfer.stores.store import AccessDenied, NoSuchUpload
 
 log = logging.getLogger(__name__)
-
-ABORT_LIMIT_S = 5.0
 
 
 class MultipartSender:
     """Sends big files part by part. ``queue`` takes the parts; each comes back through ``send_part``.
 
-    ``settle(item, error)`` is called for a file that failed; one that is done is emitted as FileDone.
+    Where the coordinator completes, an upload of which all parts are settled is emitted as UploadReady or
+    UploadFailed, and forgotten: by then another worker may have its file. Nothing is aborted then but what was there
+    before an upload of the file is begun.
     """
 
     def __init__(
@@ -51,21 +46,20 @@ class MultipartSender:
         bodies: Bodies,
         emit: Callable[[Event], None],
         queue: Callable[[PartUnit], None],
-        settle: Callable[[FileItem, Exception], None],
         part_size: int = 0,
+        completes: Completes = "worker",
     ) -> None:
         self._requests = requests
         self._bodies = bodies
         self._part_size = part_size
         self._emit = emit
         self._queue = queue
-        self._settle = settle
-        self._aborts: set[asyncio.Task[Exception | None]] = set()
+        self._completes = completes
+        self._completion = Completion(requests, emit)
 
     async def aborts_ended(self) -> None:
         """Wait for aborts that go on although who asked for them was cancelled; they end within seconds."""
-        if self._aborts:
-            await asyncio.wait(self._aborts)
+        await self._completion.aborts_ended()
 
     async def begin(
         self, bucket: str, item: FileItem, state: FileState, settings: ObjectSettings, *, with_checksum: bool
@@ -96,7 +90,7 @@ class MultipartSender:
             state.inode,
             with_checksum,
         ):
-            await self.abort(bucket, item, known.upload_id, must=True)
+            await self._completion.abort(bucket, item, known.upload_id, must=True)
             return None
         upload = MultipartUpload(bucket, item, state, known.upload_id, known.part_size, known.with_checksum)
         try:
@@ -113,7 +107,7 @@ class MultipartSender:
         return upload
 
     def _completed_before(self, upload: MultipartUpload, known: KnownUpload) -> MultipartUpload | None:
-        """All parts were accepted and the upload is gone: it may have been completed; ``_complete`` finds out."""
+        """All parts were accepted and the upload is gone: it may have been completed; who completes finds out."""
         if sum(part.size for part in known.parts) != upload.state.size:
             return None
         upload.accepted = {part.number: part for part in known.parts}
@@ -183,41 +177,22 @@ class MultipartSender:
             if upload.error is not None:
                 raise upload.error
             check_unchanged(item.path, upload.state)
-            crc = upload.crc_header()
-            etag = await self._complete(upload, crc)
+            ready = upload.ready()
         except Exception as error:
-            if isinstance(error, NoSuchUpload):
-                self._emit(UploadGone(item.number, upload.upload_id))
-            elif not isinstance(error, Transient):
-                await self.abort(upload.bucket, item, upload.upload_id)
-            self._settle(item, error)
+            if self._completes == "coordinator":
+                self._emit(UploadFailed(item.number, upload.upload_id, *told(error)))
+            else:
+                await self._completion.give_up(upload.bucket, item, upload.upload_id, error)
+            return
+        if self._completes == "coordinator":
+            self._emit(ready)
         else:
-            state = upload.state
-            self._emit(FileDone(item.number, etag, state.size, state.mtime_ns, crc, upload.sent, upload.part_size))
-
-    async def _complete(self, upload: MultipartUpload, crc: str | None) -> str:
-        item = upload.item
-
-        async def attempt(_: int) -> str:
-            try:
-                return await self._requests.store.complete_multipart(
-                    upload.bucket, item.key, upload.upload_id, upload.uploaded_parts(), crc
-                )
-            except NoSuchUpload:
-                # an earlier attempt, or an earlier start, may have succeeded although the answer was lost
-                found = await self._requests.store.head(upload.bucket, item.key)
-                if found is None or not upload.is_joined(found, crc):
-                    raise
-                return found.etag
-
-        return await self._requests.make(
-            f"complete multipart upload of {printable(item.key)}", attempt, limit_s=self._requests.complete_limit_s
-        )
+            await self._completion.complete(upload.bucket, item, ready)
 
     async def forget(self, bucket: str, item: FileItem) -> None:
         """Abort what earlier starts began of a file that needs no multipart upload any more."""
         if item.known is not None:
-            await self.abort(bucket, item, item.known.upload_id, must=True)
+            await self._completion.abort(bucket, item, item.known.upload_id, must=True)
         if item.stray or item.known is not None:  # a start may have died between aborting it and telling of the next
             await self.abort_others(bucket, item, keep=None)
 
@@ -235,35 +210,4 @@ class MultipartSender:
             return
         for upload_id in found:
             if upload_id != keep:
-                await self.abort(bucket, item, upload_id, must=True)
-
-    async def abort(self, bucket: str, item: FileItem, upload_id: str, *, must: bool = False) -> None:
-        """Abort in a task of its own, which no cancellation reaches.
-
-        What cannot be aborted is logged, and stays known. With ``must`` it would be forgotten with the success
-        of its file: then trouble that may pass is raised as Transient, and the next start tries again.
-        """
-        task = asyncio.create_task(self._abort_quietly(bucket, item, upload_id))
-        self._aborts.add(task)
-        task.add_done_callback(self._aborts.discard)
-        error = await asyncio.shield(task)
-        if must and isinstance(error, Transient):
-            raise error
-
-    async def _abort_quietly(self, bucket: str, item: FileItem, upload_id: str) -> Exception | None:
-        what = f"abort multipart upload of {printable(item.key)}"
-        try:
-            await within(
-                ABORT_LIMIT_S,
-                self._requests.make(what, lambda _: self._requests.store.abort_multipart(bucket, item.key, upload_id)),
-            )
-        except Exception as error:
-            log.warning(
-                "multipart upload %s of %s could not be aborted, the next start tries again: %s",
-                upload_id,
-                printable(item.key),
-                error,
-            )
-            return error.with_traceback(None)
-        self._emit(UploadGone(item.number, upload_id))
-        return None
+                await self._completion.abort(bucket, item, upload_id, must=True)

@@ -1,15 +1,11 @@
-"""The worker processes: forked from a fresh server, told what to do through a pipe, replaced when they die."""
+"""The contract of all pools: workers that are given messages and that say what they did, wherever they run."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import queue
-import threading
-from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from abc import ABC, abstractmethod
 
-from async_s3_upload.errors import WorkersError
 from async_s3_upload.transfer.activity import Activity, Counts
 from async_s3_upload.transfer.lending import LendingFromWorker, LendingToWorker
 from async_s3_upload.transfer.messages import (
@@ -22,43 +18,28 @@ from async_s3_upload.transfer.messages import (
     ToWorker,
     WorkerSettings,
 )
-from async_s3_upload.transfer.workers import nursery
+from async_s3_upload.transfer.plan import Job
 from async_s3_upload.transfer.workers.bandwidth import Lender
 from async_s3_upload.transfer.workers.hand import Hand
 
-if TYPE_CHECKING:
-    from multiprocessing.connection import Connection
-
 log = logging.getLogger(__name__)
 
-KILLED_WITHIN_S = 2.0
-"""A process that waits for a hanging file system does not even die of SIGKILL: it is left alone then."""
 
-
-class WorkerHandle(Hand):
+class WorkerHandle(Hand, ABC):
     """The coordinator's side of one worker."""
-
-    def __init__(self, process: nursery.Process, pipe: Connection[Any, Any]) -> None:
-        super().__init__()
-        self.process = process
-        self.pipe = pipe
-        # a thread sends: the loop must never wait for a full pipe while the worker waits for it
-        self._outbox: queue.SimpleQueue[ToWorker | LendingToWorker | None] = queue.SimpleQueue()
-        self._sender = threading.Thread(target=self._send_all, daemon=True)
-        self._sender.start()
 
     def give(self, share: Share) -> None:
         """Hand over a share of the files."""
         self.took(share)
         self.tell(share)
 
+    @abstractmethod
     def tell(self, message: ToWorker | LendingToWorker) -> None:
-        """Send a message."""
-        self._outbox.put(message)
+        """Send a message; it never waits. Messages arrive in their order."""
 
+    @abstractmethod
     def kill(self) -> None:
-        """End the process at once; ``messages`` then says that it is gone."""
-        self.process.kill()
+        """End the worker at once; ``messages`` then says that it is gone."""
 
     def lend(self, grant: BandwidthGrant) -> None:
         """Answer a worker that asked for bandwidth."""
@@ -68,42 +49,30 @@ class WorkerHandle(Hand):
         """Ask the worker to leave."""
         self.tell(Stop(grace_s))
 
-    def release(self) -> None:
-        """Let go of a worker that is gone."""
-        self._outbox.put(None)
-        self.process.join(KILLED_WITHIN_S)
-        if self.process.exitcode is None:
-            log.error("worker process %d cannot be killed, a file system may hang", self.process.pid)
-            return
-        self._sender.join()
-        self.pipe.close()
-        self.process.close()
 
-    def _send_all(self) -> None:
-        while (message := self._outbox.get()) is not None:
-            try:
-                self.pipe.send(message)
-            except OSError:  # it died; the loop hears of it by itself
-                return
+Said = FromWorker | LendingFromWorker
+Message = tuple[WorkerHandle, Said | None]
 
 
-Message = tuple[WorkerHandle, FromWorker | LendingFromWorker | None]
-
-
-class WorkerPool:
+class WorkerPool(ABC):
     """Workers of one command.
 
     ``messages`` yields (worker, message); a message of None: the worker is gone. None alone comes from ``wake``.
     """
 
-    def __init__(self, settings: WorkerSettings, waiting: nursery.Nursery | None = None) -> None:
-        """Take those who are ``waiting`` first."""
-        self._settings = settings
-        self._nursery = waiting
+    kind = "worker processes"
+    """What its workers are, for messages to people."""
+    comes_and_goes = False
+    """Whether workers leave and join without anything being wrong: then it is not this pool that replaces them."""
+
+    def __init__(self, settings: WorkerSettings) -> None:
+        self.settings = settings
         self._lender = Lender(settings.bandwidth, WorkerHandle.lend) if settings.bandwidth is not None else None
         self.activity = Activity()
         self.workers: list[WorkerHandle] = []
         self.messages: asyncio.Queue[Message | None] = asyncio.Queue()
+        self.lost: str | None = None
+        """Why there will be no workers any more, although nothing is wrong with the work; None while there may be."""
 
     def wake(self) -> None:
         """Let who waits for messages look around."""
@@ -122,6 +91,18 @@ class WorkerPool:
             found.append(self.messages.get_nowait())
         return [message for message in found if message is not None]
 
+    def received(
+        self, worker: WorkerHandle, message: FromWorker | LendingFromWorker | BandwidthWanted | Counts
+    ) -> None:
+        """Take what a worker said."""
+        if isinstance(message, BandwidthWanted):
+            if self._lender is not None:
+                self._lender.asked(worker, message)  # at once, also while the coordinator only waits for the end
+        elif isinstance(message, Counts):
+            self.activity.told(worker, message)
+        else:
+            self.messages.put_nowait((worker, message))
+
     async def close(self, grace_s: float, limit_s: float) -> list[tuple[WorkerHandle, Events]]:
         """End all workers within ``limit_s`` seconds, softly for ``grace_s``; return what they reported meanwhile."""
         said: list[Message] = []
@@ -136,7 +117,7 @@ class WorkerPool:
                     elif message is not None:
                         said.append(message)
         except TimeoutError:
-            log.warning("%d worker processes did not leave in time and were killed", len(self.workers))
+            log.warning("%d %s did not leave in time and were killed", len(self.workers), self.kind)
         finally:
             self.kill_all()
             while not self.messages.empty():  # they came in the last moment
@@ -145,60 +126,30 @@ class WorkerPool:
                     said.append(message)
         return [(worker, message) for worker, message in said if isinstance(message, Events)]
 
+    async def prepare(self, job: Job) -> None:
+        """Make sure that the workers can do something for a job that comes next.
+
+        Raises:
+            WorkersError: none of them can.
+        """
+        return
+
+    def epitaph(self, worker: WorkerHandle) -> str:
+        """Return the sentence that tells people of a worker that is gone, with what it had in hand."""
+        return f"a worker process died with {len(worker.outstanding)} files in hand, they are tried again one by one"
+
+    @abstractmethod
     def grow_to(self, count: int) -> None:
-        """Start workers until there are ``count``.
+        """Start workers until there are ``count``, where it is the pool that starts them.
 
         Raises:
             WorkersError: the system starts no more processes.
         """
-        while len(self.workers) < count:
-            self._start()
 
-    def _start(self) -> None:
-        born = self._nursery.take(self._settings) if self._nursery is not None else None
-        if born is None:
-            try:
-                born = nursery.start(self._settings)
-            except (OSError, EOFError) as error:
-                reason = getattr(error, "strerror", None) or error
-                raise WorkersError(f"no worker process can be started: {reason}") from error
-        process, ours = born
-        worker = WorkerHandle(process, ours)
-        self.workers.append(worker)
-        asyncio.get_running_loop().add_reader(ours.fileno(), self._receive, worker)
-
-    def _receive(self, worker: WorkerHandle) -> bool:
-        """Take one message, as the loop calls again as long as there are more; returns whether more may come."""
-        try:
-            message = worker.pipe.recv()
-        except (EOFError, OSError):
-            asyncio.get_running_loop().remove_reader(worker.pipe.fileno())
-            self.messages.put_nowait((worker, None))
-            return False
-        if isinstance(message, BandwidthWanted) and self._lender is not None:
-            self._lender.asked(worker, message)  # at once, also while the coordinator only waits for the end
-        elif isinstance(message, Counts):
-            self.activity.told(worker, message)
-        else:
-            self.messages.put_nowait((worker, message))
-        return True
-
+    @abstractmethod
     def remove(self, worker: WorkerHandle) -> None:
-        """Forget a worker whose pipe is closed."""
-        self.workers.remove(worker)
-        self.activity.gone(worker)
-        if worker.process.is_alive():
-            worker.process.kill()
-        worker.release()
+        """Forget a worker that is gone."""
 
+    @abstractmethod
     def kill_all(self) -> None:
         """End all workers at once; what they said before is in ``messages``."""
-        loop = asyncio.get_running_loop()
-        for worker in self.workers:
-            worker.process.kill()
-        for worker in list(self.workers):
-            with suppress(OSError):
-                while worker.pipe.poll() and self._receive(worker):
-                    pass
-            loop.remove_reader(worker.pipe.fileno())
-            self.remove(worker)

@@ -1,7 +1,7 @@
-"""One worker process: its own event loop, its own store, its share of the files.
+"""One worker: its own event loop, its own store, its share of the files.
 
-It reads shares from the pipe and writes events to it. When the pipe closes, the coordinator is gone and the
-worker leaves; SIGINT and SIGTERM are the coordinator's business, who says Stop.
+Shares come to it and events go from it through a channel. A process of this machine has a pipe: when that closes, the
+coordinator is gone and the worker leaves; SIGINT and SIGTERM are the coordinator's business, who says Stop.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ from async_s3_upload.transfer.lending import (
     CutOff,
     CutOffDone,
     GiveBack,
-    LendingFromWorker,
     LendingToWorker,
     PartsBack,
     PartShare,
@@ -30,23 +29,21 @@ from async_s3_upload.transfer.lending import (
 )
 from async_s3_upload.transfer.messages import (
     BandwidthGrant,
-    BandwidthWanted,
     CannotStart,
     Event,
     Events,
-    FromWorker,
     LogLine,
     PartDone,
     Ready,
     Share,
     Stop,
-    ToWorker,
     UploadBegun,
     WorkerSettings,
 )
 from async_s3_upload.transfer.pace import Pace
 from async_s3_upload.transfer.rows import rows_of
 from async_s3_upload.transfer.stores.store import ObjectStore, StoreError
+from async_s3_upload.transfer.workers.channel import Channel, Down, PipeChannel
 
 log = logging.getLogger(__name__)
 
@@ -86,7 +83,10 @@ def worker_main(pipe: Pipe) -> None:
         settings = pipe.recv()
     except (EOFError, OSError):  # there was no work
         return
-    worker = Worker(pipe, settings, open_store)
+    worker = Worker(PipeChannel(pipe), settings, open_store)
+    logger = logging.getLogger("async_s3_upload")
+    logger.setLevel(settings.log_level)
+    logger.handlers[:] = [worker.log_handler]  # those of the command, if it was forked from it, are its own
     with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # the coordinator is gone
         _run(worker.run)
 
@@ -101,13 +101,13 @@ def _run(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
 
 
 class Worker:
-    """The life of a worker process: open the store, work, leave when told or when left alone."""
+    """The life of a worker: open the store, work, leave when told or when left alone."""
 
-    def __init__(self, pipe: Pipe, settings: WorkerSettings, open_store: OpenStore) -> None:
-        self._pipe = pipe
+    def __init__(self, channel: Channel, settings: WorkerSettings, open_store: OpenStore) -> None:
+        self._channel = channel
         self._settings = settings
         self._open_store = open_store
-        self._pacer = Pacer(self._send) if settings.bandwidth is not None else None
+        self._pacer = Pacer(channel.send) if settings.bandwidth is not None else None
         self._events: list[Event] = []
         self._flush_at: asyncio.TimerHandle | None = None
         self._cutting: set[asyncio.Task[None]] = set()
@@ -116,26 +116,27 @@ class Worker:
         self._engine: Engine | None = None
         self._counts = Counts()
 
+    @property
+    def log_handler(self) -> logging.Handler:
+        """What sends log records to the coordinator, from the worker's own thread."""
+        return _ToCoordinator(self._emit)
+
     async def run(self) -> None:
-        """Work until the pipe closes or Stop arrives."""
+        """Work until Stop arrives, or the channel ends it."""
         self._stop = asyncio.Event()
-        logger = logging.getLogger("async_s3_upload")
-        logger.setLevel(self._settings.log_level)
-        logger.handlers[:] = [_ToPipe(self._emit)]  # those of the command, if it was forked from it, are its own
         try:
             pace = self._pacer.take if self._pacer is not None else None
             async with self._open_store(self._settings, pace) as store:
                 await self._work(store)
         except StoreError as error:
-            self._send(CannotStart(str(error)))
+            self._channel.send(CannotStart(str(error)))
 
     async def _work(self, store: ObjectStore) -> None:
-        loop = asyncio.get_running_loop()
-        self._engine = working = Engine(store, self._settings.limits, self._emit, pacer=self._pacer)
-        loop.add_reader(self._pipe.fileno(), self._receive)
-        # uvloop makes it non-blocking: a message that has arrived in part, or a full pipe, would be an error then
-        os.set_blocking(self._pipe.fileno(), True)
-        self._send(Ready())
+        self._engine = working = Engine(
+            store, self._settings.limits, self._emit, pacer=self._pacer, completes=self._settings.completes
+        )
+        self._channel.listen(self._take)
+        self._channel.send(Ready())
         engine = asyncio.create_task(working.run())
         stop = asyncio.create_task(self._stop.wait())
         counting = asyncio.create_task(self._tell_counts(working))
@@ -144,7 +145,7 @@ class Worker:
             working.drop_queued()
             await asyncio.wait([engine], timeout=self._grace_s)
         finally:
-            loop.remove_reader(self._pipe.fileno())
+            self._channel.deaf()
             for task in (stop, engine, counting, *self._cutting):
                 task.cancel()
             _, ended, *_ = await asyncio.gather(stop, engine, counting, *self._cutting, return_exceptions=True)
@@ -153,23 +154,16 @@ class Worker:
                 log.error("a worker process ended by %r, see --debug", ended, exc_info=ended if debug else None)
             self._flush()
             if working.counts != self._counts:
-                self._send(working.counts)
+                self._channel.send(working.counts)
 
     async def _tell_counts(self, engine: Engine) -> None:
         while True:
             await asyncio.sleep(COUNTS_EVERY_S)
             if (counts := engine.counts) != self._counts:
                 self._counts = counts
-                self._send(counts)
+                self._channel.send(counts)
 
-    def _receive(self) -> None:
-        try:
-            message = self._pipe.recv()  # one at a time: the loop calls again as long as there are more
-        except (EOFError, OSError):
-            os._exit(0)  # the coordinator is gone: nobody is left to tell, the next start goes on
-        self._take(message)
-
-    def _take(self, message: ToWorker | LendingToWorker) -> None:
+    def _take(self, message: Down) -> None:
         engine = self._engine
         assert engine is not None
         if isinstance(message, Share):
@@ -187,7 +181,7 @@ class Worker:
     def _lend(self, engine: Engine, message: LendingToWorker) -> None:
         if isinstance(message, GiveBack):
             self._flush()
-            self._send(engine.give_back())
+            self._channel.send(engine.give_back())
         elif isinstance(message, PartShare):
             engine.borrow(message)
         elif isinstance(message, PartsBack):
@@ -200,7 +194,7 @@ class Worker:
     async def _cut_off(self, engine: Engine, message: CutOff) -> None:
         await engine.cut_off(range(message.first, message.end))
         self._flush()
-        self._send(CutOffDone(message.first))
+        self._channel.send(CutOffDone(message.first))
 
     def _emit(self, event: Event) -> None:
         self._events.append(event)
@@ -222,16 +216,10 @@ class Worker:
             self._flush_at = None
         if self._events:
             events, self._events = self._events, []
-            self._send(Events(rows_of(events)))
-
-    def _send(self, message: FromWorker | LendingFromWorker | BandwidthWanted | Counts) -> None:
-        try:
-            self._pipe.send(message)
-        except OSError:  # the coordinator is gone
-            os._exit(0)
+            self._channel.send(Events(rows_of(events)))
 
 
-class _ToPipe(logging.Handler):
+class _ToCoordinator(logging.Handler):
     """Sends log records to the coordinator, which writes them to console and file."""
 
     def __init__(self, emit: Callable[[Event], None]) -> None:

@@ -1,0 +1,212 @@
+"""One command's work on this Dask worker: a thread whose event loop runs the very worker that local processes run.
+
+The Dask worker's own loop only passes messages on, so it answers the scheduler however busy the session is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import pickle
+import threading
+import time
+from collections.abc import Callable, Coroutine
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from async_s3_upload.errors import AwsAccessError
+from async_s3_upload.transfer.cluster.access import access_on_worker
+from async_s3_upload.transfer.cluster.opening import Bye, Opening
+from async_s3_upload.transfer.cluster.shares import Shares
+from async_s3_upload.transfer.messages import CannotStart, Share, Stop
+from async_s3_upload.transfer.workers.channel import Down, Up
+from async_s3_upload.transfer.workers.worker import OpenStore, Worker, open_store
+
+if TYPE_CHECKING:
+    import distributed
+
+log = logging.getLogger(__name__)
+
+LOOK_EVERY_S = 0.5
+RETRY_S = 0.25
+"""After so long the mailbox is asked again when the scheduler did not answer."""
+
+
+class Session:
+    """Takes shares and messages from the Dask worker's threads, and sends through its connection to the scheduler."""
+
+    def __init__(self, opening: Opening, dask_worker: distributed.Worker, store: OpenStore = open_store) -> None:
+        self.opening = opening
+        self._dask = dask_worker
+        self._open_store = store
+        self._shares = Shares()
+        self._lock = threading.Lock()
+        self._early: list[Down] = []
+        self._outbox: list[Up | Bye] = []
+        self._sent = 0
+        self._take: Callable[[Down], None] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._heard_at = time.monotonic()
+        self._ending: str | None = None
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._live, name=f"async-s3-upload {opening.session}", daemon=True)
+        self._listening: asyncio.Task[None] | None = None
+
+    def open(self) -> None:
+        """Begin, in the Dask worker's loop."""
+        self._thread.start()
+        self._listening = asyncio.create_task(self._listen())
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more happens in it."""
+        return self._ended.is_set()
+
+    def work_on(self, share: Share) -> threading.Event:
+        """Take a share, in any thread; the event is set when nothing of it is left to do here."""
+        with self._lock:
+            left, settled = self._shares.add(share)
+            if self.ended:
+                settled.set()
+        if left is not None:
+            self._deliver(left)
+        return settled
+
+    # messages down: from the scheduler's queue, in the Dask worker's loop
+
+    async def _listen(self) -> None:
+        expected = 1
+        while not self._ended.is_set():
+            try:
+                record = await self._dask.scheduler.queue_get(name=self.opening.mailbox, timeout=self.opening.lease_s)
+            except Exception:  # a time-out, a scheduler that is gone: silence, in any case; the lease ends the session
+                await asyncio.sleep(RETRY_S)
+                continue
+            number, data = record["value"]
+            if number != expected:
+                self._end(f"message {expected} of the coordinator was lost")
+                return
+            expected += 1
+            self._heard_at = time.monotonic()
+            for message in pickle.loads(data):  # noqa: S301 - Dask unpickles what comes this way, too
+                with self._lock:
+                    self._shares.told(message)
+                self._deliver(message)
+            self._post(also_nothing=True)  # so that the coordinator hears that this process is alive
+
+    def _deliver(self, message: Down) -> None:
+        with self._lock:
+            if self._take is None:
+                self._early.append(message)
+                return
+        assert self._loop is not None
+        with contextlib.suppress(RuntimeError):  # the loop has ended
+            self._loop.call_soon_threadsafe(self._bring, message)
+
+    def _bring(self, message: Down) -> None:
+        if self._take is not None:
+            self._take(message)
+
+    # the channel of the worker, in the thread's loop
+
+    def listen(self, take: Callable[[Down], None]) -> None:
+        """Bring what came before, and what comes."""
+        with self._lock:
+            early, self._early = self._early, []
+            self._take = take
+        for message in early:
+            take(message)
+
+    def deaf(self) -> None:
+        """Bring nothing more."""
+        with self._lock:
+            self._take = None
+
+    def send(self, message: Up | Bye) -> None:
+        """Tell the coordinator something, in this order, through the Dask worker's connection."""
+        with self._lock:
+            self._shares.said(message)
+            self._outbox.append(message)
+            first = len(self._outbox) == 1
+        if first:
+            self._dask.loop.add_callback(self._post)
+
+    def _post(self, *, also_nothing: bool = False) -> None:
+        with self._lock:
+            messages, self._outbox = self._outbox, []
+        if messages or also_nothing:
+            self._sent += 1
+            told = (self.opening.session, self.opening.mailbox, self._sent, pickle.dumps(messages))
+            with contextlib.suppress(Exception):  # the connection is gone, and with it the coordinator
+                self._dask.log_event(self.opening.topic, told)
+
+    # the thread
+
+    def _live(self) -> None:
+        try:
+            _run(self._work)
+        except Exception as error:
+            self._ending = self._ending or f"{type(error).__name__}: {error}"
+            log.exception("the session ended")
+        self._ended.set()
+        with self._lock:
+            self._shares.end()
+        self.send(Bye(self._ending))
+
+    async def _work(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        settings = self.opening.settings
+        try:
+            settings = replace(settings, access=access_on_worker(settings.access, os.environ))
+        except AwsAccessError as error:
+            self.send(CannotStart(str(error)))
+            return
+        worker = Worker(self, settings, self._open_store)
+        with _logging_to(worker.log_handler, settings.log_level):
+            working = asyncio.create_task(worker.run())
+            watching = asyncio.create_task(self._watch(working))
+            await asyncio.wait([working])
+            watching.cancel()
+            await asyncio.gather(watching, return_exceptions=True)
+            if not working.cancelled():
+                working.result()
+
+    async def _watch(self, working: asyncio.Task[None]) -> None:
+        """End at once when the coordinator is silent for too long: the files may be somebody else's by now."""
+        while self._ending is None:
+            await asyncio.sleep(min(LOOK_EVERY_S, self.opening.lease_s / 4))
+            silence_s = time.monotonic() - self._heard_at
+            if silence_s > self.opening.lease_s:
+                self._ending = f"nothing was heard of the coordinator for {silence_s:.0f} s"
+        if self._take is not None:
+            self._take(Stop(0.0))
+            await asyncio.wait([working], timeout=self.opening.lease_s / 4)
+        working.cancel()
+
+    def _end(self, reason: str) -> None:
+        self._ending = reason
+
+
+def _run(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    try:
+        import uvloop
+    except ImportError:
+        asyncio.run(main())
+    else:
+        uvloop.run(main())
+
+
+@contextlib.contextmanager
+def _logging_to(handler: logging.Handler, level: int) -> Any:
+    """Send what this thread logs to the coordinator; other sessions of this process have handlers of their own."""
+    ours = threading.get_ident()
+    handler.addFilter(lambda record: record.thread == ours)
+    logger = logging.getLogger("async_s3_upload")
+    logger.addHandler(handler)
+    logger.setLevel(min(level, logger.level or level))
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
