@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import pickle
 import time
@@ -41,6 +42,7 @@ class DaskHandle(WorkerHandle):
         self._outbox: list[Down] = []
         self._wake = asyncio.Event()
         self._shares: dict[object, distributed.Future[int]] = {}
+        self._given = itertools.count(1)
         self._number = 0
         self._closing = False
         self._sender: asyncio.Task[None] | None = None
@@ -95,7 +97,8 @@ class DaskHandle(WorkerHandle):
         await asyncio.gather(self._sender, return_exceptions=True)
 
     def _submit(self, share: Share) -> None:
-        key = f"async-s3-upload {self.mailbox} {len(share.items)} files from {share.base + share.items[0].number}"
+        # a number of its own: what was given back may be given again, and a task that has ended is not done again
+        key = f"async-s3-upload {self.mailbox} share {next(self._given)} of {len(share.items)} files"
         future = self._client.submit(
             run_share,
             self.mailbox,
