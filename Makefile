@@ -29,7 +29,7 @@ JOBS ?= auto
 # Where `make dist` installs what it built, as a user would.
 DIST_VENV := .venv-dist
 
-.PHONY: dist demo demo-live test soak fuzz lint types imports check smoke bench-peers bench-scale bench-live install clean
+.PHONY: dist demo demo-live test soak fuzz lint types imports check smoke bench-peers bench-scale bench-live bench-simulate install clean
 
 demo: $(DEMO_STAMP)
 	$(BIN)/async-s3-upload demo
@@ -70,6 +70,9 @@ bench-scale: $(STAMP)
 
 bench-live: $(STAMP)
 	$(BIN)/python -m benchmarks live
+
+bench-simulate: $(STAMP)
+	$(BIN)/python -m benchmarks simulate-scale
 
 # Builds, looks at the metadata, installs wheel and sdist into new environments without any tools, and runs them.
 dist: $(STAMP)

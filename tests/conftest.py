@@ -17,8 +17,13 @@ from tests.support.slack import SlackListener
 
 SERVERS = pytest.StashKey[SharedServers | AskedServers]()
 MOST_PROCESSES = 8
-TAKE_LONG = ("tests/faults/", "tests/e2e/")
-SHARE_NOTHING = ("tests/e2e/test_verify.py",)
+TAKE_LONG = ("tests/faults/", "tests/e2e/", "tests/cluster/")
+SHARE_NOTHING = (
+    "tests/e2e/test_verify.py",
+    "tests/cluster/test_come_and_go.py",
+    "tests/cluster/test_cut_off.py",
+    "tests/cluster/test_scheduler_lost.py",
+)
 """Long files whose tests may be spread."""
 
 

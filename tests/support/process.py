@@ -6,7 +6,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,8 +65,8 @@ class ServerProcess:
     guard: subprocess.Popen[bytes]
 
     @classmethod
-    def start(cls, argv: Sequence[str], folder: Path) -> "ServerProcess":
-        """Start `argv` in a clean environment, with `folder` as working folder, home and place of its log."""
+    def start(cls, argv: Sequence[str], folder: Path, env: Mapping[str, str] | None = None) -> "ServerProcess":
+        """Start `argv` in a clean environment and `env`, with `folder` as working folder, home and place of its log."""
         log = folder / "server.log"
         environment = {
             "PATH": os.environ.get("PATH", os.defpath),
@@ -74,6 +74,7 @@ class ServerProcess:
             "TMPDIR": str(folder),
             # Two volumes a bucket instead of seven: each test that shares SeaweedFS makes buckets.
             "WEED_MASTER_VOLUME_GROWTH_COPY_1": "2",
+            **(env or {}),
         }
         with log.open("wb") as output:
             popen = subprocess.Popen(

@@ -59,6 +59,14 @@ class Link:
                 continue
         await self._count()
 
+    async def call(self, worker: str, function: Any, *args: Any) -> Any:
+        """Return what a function returns on a worker (its address), or the exception it raised there.
+
+        Raises:
+            OSError: the scheduler cannot be asked.
+        """
+        return (await self.client.run(function, *args, workers=[worker], on_error="return"))[worker]
+
     async def leave(self) -> None:
         """Hear nothing more: a scheduler complains of those who go while it tells them something."""
         if self.client.status != "running":

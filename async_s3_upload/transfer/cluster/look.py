@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Collection
-from typing import Any
 
 from async_s3_upload.transfer.cluster import check
 from async_s3_upload.transfer.cluster.access import for_workers
 from async_s3_upload.transfer.cluster.address import SchedulerAddress
+from async_s3_upload.transfer.cluster.examiner import as_trouble, trouble_with_version
 from async_s3_upload.transfer.cluster.link import Link, connected
 from async_s3_upload.transfer.cluster.sentences import cannot_open, does_not_see
 from async_s3_upload.transfer.messages import AwsAccess
@@ -39,21 +39,13 @@ async def _trouble_of(
 ) -> str | None:
     try:
         async with asyncio.timeout(WORKER_LIMIT_S):
-            found = await _call(link, worker, check.version)
-            if not isinstance(found, str):  # older packages have no such function
-                return check.trouble_with_version(None)
-            trouble = check.trouble_with_version(found) or await _call(link, worker, unseen, tuple(folders))
-            trouble = trouble or await _call(link, worker, check.examine, (), tuple(buckets), access)
+            trouble = await trouble_with_version(link, worker)
+            trouble = trouble or as_trouble(await link.call(worker, unseen, tuple(folders)))
+            return trouble or as_trouble(await link.call(worker, check.examine, (), tuple(buckets), access))
     except TimeoutError:
         return cannot_open(f"it did not answer within {WORKER_LIMIT_S:.0f} s")
     except OSError as error:
         return cannot_open(str(error))
-    return cannot_open(str(trouble)) if isinstance(trouble, Exception) else trouble
-
-
-async def _call(link: Link, worker: str, function: Any, *args: Any) -> Any:
-    """Return what a function returns on a worker, or the exception it raised there."""
-    return (await link.client.run(function, *args, workers=[worker], on_error="return"))[worker]
 
 
 def unseen(folders: Collection[str]) -> str | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
-import os
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,12 +12,13 @@ from dataclasses import replace
 from typing import Any
 
 from async_s3_upload.errors import ClusterError
-from async_s3_upload.transfer.cluster import check, host
+from async_s3_upload.transfer.cluster import host
 from async_s3_upload.transfer.cluster.access import for_workers
 from async_s3_upload.transfer.cluster.address import SchedulerAddress
+from async_s3_upload.transfer.cluster.examiner import Examiner, Question, as_trouble
 from async_s3_upload.transfer.cluster.handle import DaskHandle
 from async_s3_upload.transfer.cluster.link import Link, connected
-from async_s3_upload.transfer.cluster.opening import Bye, Opening, Sample
+from async_s3_upload.transfer.cluster.opening import Bye, Opening
 from async_s3_upload.transfer.cluster.sentences import cannot_be_used, cannot_open, no_worker, worker_lost
 from async_s3_upload.transfer.messages import CannotStart, Events, WorkerSettings
 from async_s3_upload.transfer.plan import Job
@@ -38,8 +38,6 @@ EXAMINED_WITHIN_S = 20.0
 """Work begins without those who took longer; they come in when they have answered."""
 BAD_ENDS = 3
 """A worker whose session ended by itself so often is not used any more."""
-CHECKS = 8
-"""So many jobs can be under way at a time; who joins is examined for each."""
 
 
 class ClusterPool(WorkerPool):
@@ -52,13 +50,14 @@ class ClusterPool(WorkerPool):
         super().__init__(replace(settings, access=for_workers(settings.access), completes="coordinator"))
         self._link = link
         self._wanted = False
-        self._checks: dict[tuple[str, str], tuple[Sample, ...]] = {}
-        """Files to look for, by run folder and bucket."""
+        self._examiner = Examiner(link, self.settings.access)
         self._handles: dict[str, DaskHandle] = {}
         """By address: those whose session is open, also while they are only waited for."""
         self._by_mailbox: dict[str, DaskHandle] = {}
         self._bad_ends: Counter[str] = Counter()
         self._refused: set[str] = set()
+        self._slow: set[str] = set()
+        """Those that did not answer in time before: nobody waits for them again."""
         self._joining: dict[str, asyncio.Task[None]] = {}
         self._closing: set[asyncio.Task[None]] = set()
         self._numbers = itertools.count()
@@ -73,19 +72,14 @@ class ClusterPool(WorkerPool):
             ClusterError: there are workers, and none of them can be used.
         """
         self._wanted = True
-        examined = []
-        if (job.root, job.bucket) not in self._checks:
-            samples = await asyncio.to_thread(samples_of, job)
-            self._checks[job.root, job.bucket] = samples
-            while len(self._checks) > CHECKS:
-                del self._checks[next(iter(self._checks))]
-            examined = [
-                asyncio.create_task(self._examine_again(handle, samples, job.bucket)) for handle in self._present()
-            ]
+        question = await self._examiner.note(job)
+        present = self._present() if question is not None else []
+        examined = [asyncio.create_task(self._examine_again(handle, question)) for handle in present if question]
         self._came_or_went()
-        tasks = [*examined, *self._joining.values()]
-        if tasks:
-            await asyncio.wait(tasks, timeout=EXAMINED_WITHIN_S)
+        expected = [task for address, task in self._joining.items() if address not in self._slow]
+        if examined or expected:
+            await asyncio.wait([*examined, *expected], timeout=EXAMINED_WITHIN_S)
+        self._slow |= set(self._joining)
         if not self._link.workers:
             log.warning("%s", no_worker(str(self._link.scheduler)))
 
@@ -158,6 +152,7 @@ class ClusterPool(WorkerPool):
                     handle.stop(0.0)  # should it come back
                     handle.leaving = True
                     handle.ready = False
+                    self._slow.add(handle.address)
                     self._believe_dead(handle)
                 else:
                     handle.beat()
@@ -171,6 +166,7 @@ class ClusterPool(WorkerPool):
         for address in set(self._handles) - self._link.workers:
             self._lose(self._handles[address])
         self._refused &= self._link.workers
+        self._slow &= self._link.workers
         if not self._wanted:
             return
         for address in self._link.workers - set(self._handles) - set(self._joining) - self._refused:
@@ -197,7 +193,7 @@ class ClusterPool(WorkerPool):
 
     async def _join(self, address: str) -> None:
         try:
-            trouble = await self._trouble_with(address)
+            trouble = await self._examiner.trouble_with_newcomer(address)
             if trouble is None:
                 trouble = await self._open_session(address)
             if trouble is not None:
@@ -208,24 +204,9 @@ class ClusterPool(WorkerPool):
             del self._joining[address]
             self.wake()
 
-    async def _trouble_with(self, address: str) -> str | None:
-        found = await self._call(address, check.version)
-        if isinstance(found, ImportError):
-            return check.trouble_with_version(None)
-        if isinstance(found, Exception):
-            return cannot_open(str(found))
-        trouble = check.trouble_with_version(found)
-        for (_, bucket), samples in [] if trouble else list(self._checks.items()):
-            trouble = trouble or await self._examine(address, samples, bucket)
-        return trouble
-
-    async def _examine(self, address: str, samples: tuple[Sample, ...], bucket: str) -> str | None:
-        found = await self._call(address, check.examine, samples, (bucket,), self.settings.access)
-        return cannot_open(str(found)) if isinstance(found, Exception) else found
-
-    async def _examine_again(self, handle: DaskHandle, samples: tuple[Sample, ...], bucket: str) -> None:
+    async def _examine_again(self, handle: DaskHandle, question: Question) -> None:
         try:
-            trouble = await self._examine(handle.address, samples, bucket)
+            trouble = await self._examiner.trouble_with(handle.address, question)
         except OSError:
             return  # the scheduler tells if it is gone
         if trouble is not None:
@@ -235,31 +216,25 @@ class ClusterPool(WorkerPool):
     async def _open_session(self, address: str) -> str | None:
         mailbox = f"{self._link.session} {next(self._numbers)}"
         handle = DaskHandle(self._link.client, address, mailbox, self._lose)
-        await handle.open_mailbox()
         self._handles[address] = self._by_mailbox[mailbox] = handle
         self.workers.append(handle)
+        await handle.open_mailbox()
         opening = Opening(self._link.session, self._link.topic, mailbox, LEASE_S, self.settings)
-        found = await self._call(address, host.open_session, opening)
-        if isinstance(found, Exception):
-            self.remove(handle)
-            return cannot_open(str(found))
-        return None
+        trouble = as_trouble(await self._link.call(address, host.open_session, opening))
+        if trouble is not None:
+            self._believe_dead(handle)
+        return trouble
 
     def _refuse(self, address: str, trouble: str) -> None:
         self._refused.add(address)
         log.error("%s", cannot_be_used(address, trouble))
 
-    async def _call(self, address: str, function: Any, *args: Any) -> Any:
-        """Return what a function returns on a worker, or the exception it raised there."""
-        found = await self._link.client.run(function, *args, workers=[address], on_error="return")
-        return found[address]
-
     # what they say
 
     def _heard(self, mailbox: str, number: int, messages: list[Any]) -> None:
         handle = self._by_mailbox.get(mailbox)
-        if handle is None:
-            return
+        if handle is None or handle.dead:
+            return  # what it had in hand is somebody else's
         address = handle.address
         if number != handle.heard + 1:
             log.error("worker %s: what it said was lost on the way, it is told to end", address)
@@ -279,20 +254,6 @@ class ClusterPool(WorkerPool):
             else:
                 self.received(handle, message)
                 handle.ready = handle.ready and not handle.leaving
-
-
-def samples_of(job: Job) -> tuple[Sample, ...]:
-    """Return files by which a worker is examined: the first and the last of the job that are as they were planned."""
-    found = []
-    for number in (0, len(job.items) - 1):
-        item = job.items[number]
-        try:
-            state = os.stat(item.path)
-        except OSError:
-            continue
-        if (state.st_size, state.st_mtime_ns, state.st_ino) == (item.size, item.mtime_ns, item.inode):
-            found.append(Sample(item.path, item.size, item.mtime_ns, item.inode))
-    return tuple(dict.fromkeys(found))
 
 
 @asynccontextmanager

@@ -66,4 +66,6 @@ def cannot_open(reason: str) -> str:
 
 def worker_lost(worker: str, files: int) -> str:
     """Return the sentence for a worker that left, died, or was cut off."""
+    if not files:
+        return f"worker {worker} is gone, it had nothing in hand"
     return f"worker {worker} is gone with {files} files in hand, they are tried again"

@@ -219,6 +219,9 @@ class Coordinator:
             return
         self._idle_deaths += not self._pool.comes_and_goes
         text = self._pool.epitaph(worker)
+        if self._pool.comes_and_goes and worker.has_nothing():
+            log.info("%s", text)
+            return
         log.error("%s", text)
         if self._idle_deaths >= IDLE_DEATHS:
             raise WorkersError(

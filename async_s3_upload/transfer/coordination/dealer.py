@@ -93,20 +93,19 @@ class Dealer:
         return worker.units < self._limits.concurrency and (not worker.units or worker.outstanding_bytes <= most)
 
     def _ask_others(self, hungry: Sequence[WorkerHandle], workers: Sequence[WorkerHandle]) -> None:
+        waiting = set(self._asked.values())
+        stocked = [
+            other
+            for other in workers
+            if other.stocked and not other.helped and other.suspect is None and other not in self._asked
+        ]
+        stocked.sort(key=lambda other: other.weight, reverse=True)
         for worker in hungry:
-            if worker in self._asked.values():
+            if worker in waiting:
                 continue
-            others = [
-                other
-                for other in workers
-                if other is not worker
-                and other.stocked
-                and not other.helped
-                and other.suspect is None
-                and other not in self._asked
-            ]
-            if others:
-                asked = max(others, key=lambda other: other.weight)
+            asked = next((other for other in stocked if other is not worker), None)
+            if asked is not None:
+                stocked.remove(asked)
                 self._asked[asked] = worker
                 asked.tell(GiveBack())
 

@@ -1,0 +1,128 @@
+"""Workers that do nothing and report everything as done, in place of processes or of a cluster's workers."""
+
+from __future__ import annotations
+
+import asyncio
+import pickle
+import time
+from collections import deque
+from collections.abc import Iterator
+from typing import Any
+
+from async_s3_upload.transfer.activity import Activity
+from async_s3_upload.transfer.lending import GiveBack, LendingFromWorker, PartsQueued, Returned
+from async_s3_upload.transfer.messages import (
+    Event,
+    Events,
+    FileDone,
+    FileItem,
+    FromWorker,
+    KnownPart,
+    PartDone,
+    Share,
+    UploadBegun,
+)
+from async_s3_upload.transfer.parts import PART_SIZE, is_multipart, parts
+from async_s3_upload.transfer.rows import rows_of
+from async_s3_upload.transfer.workers.hand import Hand
+from async_s3_upload.transfer.workers.worker import FLUSH_COUNT
+
+ETAG, CRC64NVME = "9b2cf535" * 4, "rosUhgp5mIg="
+UPLOAD_ID = "upload" * 20
+"""About as long as those of S3."""
+
+
+class IdleWorker(Hand):
+    """Reports what it is given, through the pool."""
+
+    def __init__(self, pool: IdlePool) -> None:
+        super().__init__()
+        self._pool = pool
+        self.ready = True
+
+    def give(self, share: Share) -> None:
+        """Take a share as one takes it whose pipe leads to a process: as bytes."""
+        self.took(share)
+        self.tell(share)
+
+    def tell(self, message: object) -> None:
+        """Cross the pipe: what has been done is reported, and nothing is left that could be given back."""
+        text = pickle.dumps(message, pickle.HIGHEST_PROTOCOL)
+        if isinstance(message, Share):
+            self._pool.report(self, text)
+        elif isinstance(message, GiveBack):
+            self._pool.say(self, Returned((), ()))
+
+
+class IdlePool:
+    """As much of a ``WorkerPool`` as a coordinator needs whose workers never die.
+
+    ``cpu_seconds`` is what making the results took, which is no work of the coordinator's process.
+    """
+
+    def __init__(self) -> None:
+        self.activity = Activity()
+        self.workers: list[IdleWorker] = []
+        self.cpu_seconds = 0.0
+        self.results = self.messages = 0
+        self._waiting: dict[IdleWorker, deque[bytes]] = {}
+
+    def grow_to(self, count: int) -> None:
+        """Have so many workers."""
+        while len(self.workers) < count:
+            self.workers.append(IdleWorker(self))
+
+    def wake(self) -> None:
+        """Nobody waits."""
+
+    async def next_messages(self, _patience_s: float) -> list[tuple[IdleWorker, Any]]:
+        """Return one message of each worker that has any: so many an event loop reads of all pipes in one turn."""
+        await asyncio.sleep(0)
+        found = [(worker, pickle.loads(texts.popleft())) for worker, texts in self._waiting.items()]
+        self._waiting = {worker: texts for worker, texts in self._waiting.items() if texts}
+        return found
+
+    async def close(self, _grace_s: float, _limit_s: float) -> list[tuple[IdleWorker, Events]]:
+        """End."""
+        self.workers.clear()
+        return []
+
+    def report(self, worker: IdleWorker, text: bytes) -> None:
+        """Make the messages of a worker whose share this is."""
+        began = time.thread_time()
+        share = pickle.loads(text)
+        for events in _messages(share.items):
+            self.say(worker, Events(rows_of(events)))
+            self.results += len(events)
+            self.messages += 1
+        self.cpu_seconds += time.thread_time() - began
+
+    def say(self, worker: IdleWorker, message: FromWorker | LendingFromWorker) -> None:
+        """Send a message of a worker."""
+        text = pickle.dumps(message, pickle.HIGHEST_PROTOCOL)
+        self._waiting.setdefault(worker, deque()).append(text)
+
+
+def _messages(items: tuple[FileItem, ...]) -> Iterator[list[Event]]:
+    """Yield what a worker says of these files, message by message."""
+    said: list[Event] = []
+    for item in items:
+        if is_multipart(item.size):
+            yield from _of_big(item)
+        else:
+            said.append(FileDone(item.number, ETAG, item.size, item.mtime_ns, CRC64NVME, item.size))
+        if len(said) == FLUSH_COUNT:
+            yield said
+            said = []
+    if said:
+        yield said
+
+
+def _of_big(item: FileItem) -> Iterator[list[Event]]:
+    """Parts are told one by one: what saves megabytes after a crash is told at once."""
+    planned = list(parts(item.size, PART_SIZE))
+    yield [UploadBegun(item.number, UPLOAD_ID, PART_SIZE, with_checksum=True)]
+    yield [PartsQueued(item.number, len(planned), item.size)]
+    for part in planned:
+        yield [PartDone(item.number, UPLOAD_ID, KnownPart(part.number, part.length, ETAG, CRC64NVME))]
+    yield [FileDone(item.number, f"{ETAG}-{len(planned)}", item.size, item.mtime_ns, CRC64NVME, item.size, PART_SIZE)]

@@ -1,0 +1,57 @@
+"""What limits an upload holds for the cluster as a whole: the bandwidth, and S3 that asks to slow down."""
+
+import time
+from pathlib import Path
+
+from benchmarks.destination import running_sink
+from tests.e2e.lab import Lab, read_json
+from tests.e2e.test_server_trouble import first_time
+from tests.support.cluster import DaskCluster
+from tests.support.command import start_command
+from tests.support.proxy import Answer, Rule
+
+from .crew import Crew, sent_by
+
+MB = 10**6
+
+
+def test_no_more_than_the_limit_arrives_from_both_workers_together(tmp_path: Path, cluster: DaskCluster) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    for number in range(60):
+        (run / str(number)).write_bytes(bytes(100_000))
+    options = ["--local-path", str(run), "--bucket", "sink", "--skip-check", "--scheduler", cluster.address]
+    options += ["--max-bandwidth", "2MB/s", "--log-dir", str(tmp_path / "log")]
+
+    with running_sink() as sink:
+        cluster.add_workers("first", "second", env=sink.environment())
+        with start_command("upload", *options, env=sink.environment()) as command:
+            while not (first := sink.counts().bytes):
+                time.sleep(0.01)
+            began = time.monotonic()
+            while (last := sink.counts().bytes) < first + 4 * MB:
+                time.sleep(0.01)
+            seconds = time.monotonic() - began
+            done = command.wait(60)
+
+    assert done.exit_code == 0, done.stderr
+    assert "bandwidth is limited: 2 MB/s" in done.stderr
+    # what may come early: the bucket, what was lent just before, and a file in each of the hands
+    assert last - first <= 2 * MB * (seconds + 0.5) + 2 * 100_000
+    assert read_json(tmp_path / "log" / "uploads" / "run.upload.log.json")["total_uploaded_files"] == 60
+
+
+def test_everything_arrives_although_s3_asks_to_slow_down(crew: Crew, lab: Lab) -> None:
+    bucket, run = lab.bucket(), lab.make_run(small_files=120)
+    rules = [Rule(first_time(share, 3), Answer(503, "SlowDown")) for share in range(2)]
+    proxy = lab.behind(*rules)
+    crew.add("first", "second")
+
+    done = lab.upload(run, bucket, *crew.options, "--json", timeout=120)
+
+    assert done.exit_code == 0, done.stderr
+    assert all(rule.taken for rule in rules)
+    assert all(proxy.count(sent_by(name)) for name in ("first", "second"))
+    (row,) = done.json["runs"]
+    assert (row["uploaded_files"], row["failed_files"]) == (120, [])
+    lab.assert_in_bucket(run, bucket, run.name)
