@@ -99,9 +99,7 @@ def test_after_stop_no_share_is_begun() -> None:
     st.lists(st.lists(st.integers(0, 30), min_size=1, max_size=6, unique=True), max_size=6),
     st.lists(st.tuples(st.integers(0, 30), st.integers(0, 30)), max_size=4),
 )
-def test_every_share_ends_once_all_is_told(
-    shares_of: list[list[int]], cuts: list[tuple[int, int]], random: object
-) -> None:
+def test_every_share_ends_once_all_is_told(shares_of: list[list[int]], cuts: list[tuple[int, int]]) -> None:
     """Each file that was begun is told, each cut is answered; then no share is left."""
     shares = Shares()
     free = set(range(31))
