@@ -1,6 +1,8 @@
 """SIGTERM and Ctrl-C: the command ends within seconds, its workers send no more, and the next start sends the rest."""
 
 import signal
+import subprocess
+import sys
 
 import pytest
 
@@ -10,6 +12,17 @@ from tests.support.proxy import Delay, Rule, Stall, on
 from .crew import Crew, times_sent
 
 STOP_SECONDS = 15
+# Returns when no thread of ours is left in any worker.
+WAIT_FOR_THE_END = """
+import sys, time
+from distributed import Client
+def names():
+    import threading
+    return [thread.name for thread in threading.enumerate()]
+with Client(sys.argv[1], timeout=10, set_as_default=False) as client:
+    while any(name.startswith("async-s3-upload") for names in client.run(names).values() for name in names):
+        time.sleep(0.1)
+"""
 
 
 @pytest.mark.parametrize(
@@ -72,18 +85,21 @@ def test_a_big_file_in_parts_is_gone_on_with(crew: Crew, lab: Lab) -> None:
 
 def test_workers_of_a_command_that_is_killed_stop_by_themselves(crew: Crew, lab: Lab) -> None:
     """Nobody tells them: they do not hear of it any more."""
-    bucket, run = lab.bucket(), lab.make_run(small_files=60)
-    proxy = lab.behind(Rule(puts, Stall(), skip=8))
+    bucket, run = lab.bucket(), lab.make_run(small_files=300)
+    before = lab.behind(Rule(puts, Delay(0.5)))
     crew.add("first", "second")
 
     with lab.start_upload(run, bucket, *crew.options, "--concurrency", "1") as command:
-        proxy.wait_for(puts, times=10)
+        before.wait_for(puts, times=10)
         command.signal(signal.SIGKILL)
         command.wait()
+    argv = [sys.executable, "-c", WAIT_FOR_THE_END, crew.cluster.address]
+    subprocess.run(argv, capture_output=True, check=True, timeout=60)
+    arrived = times_sent(before)
     proxy = lab.behind()
-
-    done = lab.upload(run, bucket, *crew.options, timeout=150)
+    done = lab.upload(run, bucket, *crew.options)
 
     assert done.exit_code == 0, done.stderr
     lab.assert_in_bucket(run, bucket, run.name)
+    assert times_sent(before) == arrived
     assert set(times_sent(proxy).values()) == {1}
