@@ -191,10 +191,14 @@ class Simulation:
         self._at(sent_at + site.latency_s * worker.slow_by, self._is_answered, worker, piece)
 
     def _is_refused(self, worker: Worker, piece: Piece) -> None:
+        """A refused request keeps its place for a rest, then waits its pause without one."""
         self._refused += piece.count
-        worker.in_flight -= piece.count
         worker.gate.throttled()
         piece.tries += 1
+        self._at(self._now + RETRY.rest_s(max(1, piece.tries)), self._has_rested, worker, piece)
+
+    def _has_rested(self, worker: Worker, piece: Piece) -> None:
+        worker.in_flight -= piece.count
         if piece.tries >= RETRY.attempts:
             self._failed += piece.count
             piece.tries = 0  # it is counted, and the next start sends it

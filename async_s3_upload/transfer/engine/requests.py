@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
@@ -44,7 +45,7 @@ class Requests:
         """Make the request ``call(attempt)``, attempt from 1, which carries ``size`` bytes.
 
         Each attempt has the base limit plus its size at the minimum rate, at least ``limit_s`` seconds. The
-        pauses between attempts hold no place in flight.
+        pauses between attempts hold no place in flight, but for a rest after each refusal for being too many.
 
         Raises:
             StoreError: the last attempt's.
@@ -63,6 +64,8 @@ class Requests:
                 except Throttled:
                     if self.gate.throttled():
                         self.on_halved()
+                    # others would take its place at once, and be refused as well
+                    await asyncio.sleep(self._retry.rest_s(number))
                     raise
             self.gate.succeeded()
             return result

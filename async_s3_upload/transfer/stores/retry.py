@@ -13,6 +13,8 @@ from typing import TypeVar
 from async_s3_upload.transfer.stores.store import Transient
 
 T = TypeVar("T")
+MOST_REST_S = 1.0
+"""Longer rests refuse hardly fewer: `python -m benchmarks simulate-scale`, 512 workers on one partition."""
 _limit: ContextVar[asyncio.Timeout | None] = ContextVar("limit of the request", default=None)
 
 
@@ -31,6 +33,10 @@ class RetryPolicy:
         """
         ceiling = min(self.cap_s, self.base_s * 2.0 ** (retry - 1))
         return ceiling * (0.5 + 0.5 * draw)
+
+    def rest_s(self, attempt: int) -> float:
+        """Return how long a request keeps its place in flight when attempt number ``attempt`` was one too many."""
+        return min(MOST_REST_S, self.base_s * 2.0 ** (attempt - 1))
 
 
 async def within(limit_s: float, call: Awaitable[T]) -> T:
