@@ -44,7 +44,7 @@ PARTS_A_FILE = 1_000
 KINDS: tuple[Kind, ...] = ("files", "parts")
 
 Kind = Literal["files", "parts"]
-MakePool = Callable[[], IdlePool]
+MakePool = Callable[[WorkerSettings], IdlePool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +93,8 @@ async def take(kind: Kind, results: int, workers: int, log_dir: str, make_pool: 
     recorder = _Counting(RunState(recall(identity, remembered), remembered, identity, now_text()), {})
     job = job_of(kind, results)
     settings = WorkerSettings(AwsAccess(), Limits(most_concurrency=128), logging.WARNING)
-    pool = make_pool()
-    async with Coordinator(settings, workers) as coordinator, recorder.writing(coordinator.stop):
-        coordinator._pool = pool  # type: ignore[assignment]  # in place of processes
+    pool = make_pool(settings)
+    async with Coordinator(pool, workers) as coordinator, recorder.writing(coordinator.stop):
         pool.grow_to(workers)
         gc.collect()
         wall, cpu = time.perf_counter(), time.process_time()
@@ -106,7 +105,7 @@ async def take(kind: Kind, results: int, workers: int, log_dir: str, make_pool: 
     assert not recorder.failures
     recorder.state.finish(job.names, {}, now_text())
     assert recorder.state.log.completed
-    return Taken(kind, workers, pool.results, round(cpu, 4), round(wall, 4), pool.messages, recorder.snapshots)
+    return Taken(kind, workers, pool.results, round(cpu, 4), round(wall, 4), pool.sent, recorder.snapshots)
 
 
 class _Counting(Recorder):

@@ -7,10 +7,8 @@ import pickle
 import time
 from collections import deque
 from collections.abc import Iterator
-from typing import Any
 
-from async_s3_upload.transfer.activity import Activity
-from async_s3_upload.transfer.lending import GiveBack, LendingFromWorker, PartsQueued, Returned
+from async_s3_upload.transfer.lending import GiveBack, LendingFromWorker, LendingToWorker, PartsQueued, Returned
 from async_s3_upload.transfer.messages import (
     Event,
     Events,
@@ -20,11 +18,13 @@ from async_s3_upload.transfer.messages import (
     KnownPart,
     PartDone,
     Share,
+    ToWorker,
     UploadBegun,
+    WorkerSettings,
 )
 from async_s3_upload.transfer.parts import PART_SIZE, is_multipart, parts
 from async_s3_upload.transfer.rows import rows_of
-from async_s3_upload.transfer.workers.hand import Hand
+from async_s3_upload.transfer.workers.pool import Message, WorkerHandle, WorkerPool
 from async_s3_upload.transfer.workers.worker import FLUSH_COUNT
 
 ETAG, CRC64NVME = "9b2cf535" * 4, "rosUhgp5mIg="
@@ -32,7 +32,7 @@ UPLOAD_ID = "upload" * 20
 """About as long as those of S3."""
 
 
-class IdleWorker(Hand):
+class IdleWorker(WorkerHandle):
     """Reports what it is given, through the pool."""
 
     def __init__(self, pool: IdlePool) -> None:
@@ -40,12 +40,7 @@ class IdleWorker(Hand):
         self._pool = pool
         self.ready = True
 
-    def give(self, share: Share) -> None:
-        """Take a share as one takes it whose pipe leads to a process: as bytes."""
-        self.took(share)
-        self.tell(share)
-
-    def tell(self, message: object) -> None:
+    def tell(self, message: ToWorker | LendingToWorker) -> None:
         """Cross the pipe: what has been done is reported, and nothing is left that could be given back."""
         text = pickle.dumps(message, pickle.HIGHEST_PROTOCOL)
         if isinstance(message, Share):
@@ -53,39 +48,46 @@ class IdleWorker(Hand):
         elif isinstance(message, GiveBack):
             self._pool.say(self, Returned((), ()))
 
+    def kill(self) -> None:
+        """Nobody does."""
 
-class IdlePool:
-    """As much of a ``WorkerPool`` as a coordinator needs whose workers never die.
+
+class IdlePool(WorkerPool):
+    """A pool whose workers never die.
 
     ``cpu_seconds`` is what making the results took, which is no work of the coordinator's process.
     """
 
-    def __init__(self) -> None:
-        self.activity = Activity()
-        self.workers: list[IdleWorker] = []
+    def __init__(self, settings: WorkerSettings) -> None:
+        super().__init__(settings)
         self.cpu_seconds = 0.0
-        self.results = self.messages = 0
-        self._waiting: dict[IdleWorker, deque[bytes]] = {}
+        self.results = self.sent = 0
+        self._waiting: dict[WorkerHandle, deque[bytes]] = {}
 
     def grow_to(self, count: int) -> None:
         """Have so many workers."""
         while len(self.workers) < count:
             self.workers.append(IdleWorker(self))
 
-    def wake(self) -> None:
-        """Nobody waits."""
-
-    async def next_messages(self, _patience_s: float) -> list[tuple[IdleWorker, Any]]:
+    async def next_messages(self, patience_s: float) -> list[Message]:
         """Return one message of each worker that has any: so many an event loop reads of all pipes in one turn."""
         await asyncio.sleep(0)
         found = [(worker, pickle.loads(texts.popleft())) for worker, texts in self._waiting.items()]
         self._waiting = {worker: texts for worker, texts in self._waiting.items() if texts}
         return found
 
-    async def close(self, _grace_s: float, _limit_s: float) -> list[tuple[IdleWorker, Events]]:
-        """End."""
-        self.workers.clear()
+    async def close(self, grace_s: float, limit_s: float) -> list[tuple[WorkerHandle, Events]]:
+        """End; they have nothing more to say."""
+        self.kill_all()
         return []
+
+    def remove(self, worker: WorkerHandle) -> None:
+        """Forget a worker."""
+        self.workers.remove(worker)
+
+    def kill_all(self) -> None:
+        """Forget all workers."""
+        self.workers.clear()
 
     def report(self, worker: IdleWorker, text: bytes) -> None:
         """Make the messages of a worker whose share this is."""
@@ -94,7 +96,7 @@ class IdlePool:
         for events in _messages(share.items):
             self.say(worker, Events(rows_of(events)))
             self.results += len(events)
-            self.messages += 1
+            self.sent += 1
         self.cpu_seconds += time.thread_time() - began
 
     def say(self, worker: IdleWorker, message: FromWorker | LendingFromWorker) -> None:

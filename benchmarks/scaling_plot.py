@@ -20,7 +20,7 @@ _BIG_LEVELS = (
     (9.6, "100 TB a day"),
     (104, "what the storage gives"),
     (244, "S3: 3,500 parts a second of 8 MiB"),
-    (1330, "S3: 64 MiB each"),
+    (1090, "S3: 64 MiB each"),
     (2800, "coordinator"),
 )
 _SMALL_LEVELS = (

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from async_s3_upload.timetable import Timetable
 from async_s3_upload.transfer.ending import Completes, UploadEnd
 from async_s3_upload.transfer.lending import PartFailed, PartsQueued
+from async_s3_upload.transfer.slowing import Halved, SlowDown
 
 Checksum = Literal["crc64nvme", "none"]
 Transport = Literal["lean", "aiobotocore"]
@@ -208,9 +209,6 @@ class LogLine:
     text: str
 
 
-FileOutcome = FileDone | FileFailed
-
-
 @dataclass(frozen=True, slots=True)
 class Note:
     """Something worth remembering that is no file's outcome, as a sentence: a worker died."""
@@ -218,6 +216,7 @@ class Note:
     text: str
 
 
+FileOutcome = FileDone | FileFailed
 TransferEvent = FileDone | FileFailed | UploadBegun | PartDone | UploadGone | Note
 Event = TransferEvent | UploadEnd | LogLine | PartFailed | PartsQueued
 
@@ -241,8 +240,8 @@ class Events:
     rows: tuple[tuple[Any, ...], ...]
 
 
-ToWorker = Share | Stop | BandwidthGrant
-FromWorker = Ready | CannotStart | Events
+ToWorker = Share | Stop | BandwidthGrant | SlowDown
+FromWorker = Ready | CannotStart | Events | Halved
 
 
 @dataclass(frozen=True, slots=True)

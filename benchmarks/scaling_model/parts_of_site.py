@@ -9,6 +9,9 @@ from dataclasses import dataclass, field
 from async_s3_upload.transfer.engine.gate import AdaptiveGate
 from benchmarks.scaling_model.site import Group, Site
 
+BURST_S = 0.25
+"""So long a partition that was idle serves more than its rate; AWS does not say."""
+
 
 class Pipe:
     """Serves one after another: so long as all who use it share it, that ends when sharing it evenly would."""
@@ -27,12 +30,12 @@ class Pipe:
 
 
 class Requests:
-    """S3's limit for the keys of a run: a bucket of tokens of one second; a partition too busy for long is split."""
+    """S3's limit for the keys of a run, a bucket of tokens of ``BURST_S``; a partition too busy for long is split."""
 
     def __init__(self, site: Site) -> None:
         self._site = site
         self._rate = site.partitions * site.partition_requests
-        self._tokens = self._rate
+        self._tokens = self._rate * BURST_S
         self._at = 0.0
         self._busy_since: float | None = None
         self._refused_at = 0.0
@@ -40,7 +43,7 @@ class Requests:
 
     def admit(self, now: float, count: int) -> int:
         """Return how many of ``count`` requests are served; the others are told to slow down."""
-        self._tokens = min(self._rate, self._tokens + (now - self._at) * self._rate)
+        self._tokens = min(self._rate * BURST_S, self._tokens + (now - self._at) * self._rate)
         self._at = now
         admitted = min(count, int(self._tokens))
         self._tokens -= admitted

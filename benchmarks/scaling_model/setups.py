@@ -60,7 +60,7 @@ FAULTY = (
     Setup("nothing", _EIGHT, NOVASEQ_X),
     Setup("one worker of 64 is ten times slower", replace(_EIGHT, faults=Faults(slow_by=10)), NOVASEQ_X),
     Setup("one worker dies", replace(_EIGHT, faults=Faults(deaths=1, death_at_s=200)), NOVASEQ_X),
-    Setup("8 workers die", replace(_EIGHT, faults=Faults(deaths=8, death_at_s=200)), NOVASEQ_X),
+    Setup("a host with 8 workers dies", replace(_EIGHT, faults=Faults(deaths=8, death_at_s=200)), NOVASEQ_X),
 )
 
 

@@ -74,7 +74,7 @@ class Simulation:
         self._storage, self._coordinator = Pipe(), Pipe()
         self._s3 = Requests(site)
         self._workers = [
-            Worker(self._cards[number % site.hosts], AdaptiveGate(site.in_flight, self._clock))
+            Worker(self._cards[number // site.workers], AdaptiveGate(site.in_flight, self._clock))
             for number in range(site.all_workers)
         ]
         self._workers[0].slow_by = site.faults.slow_by

@@ -59,7 +59,7 @@ def test_where_one_thing_limits_formula_and_simulation_know_the_answer(
     assert bottleneck(where, FILES) == limit
     assert seconds(where, FILES) == pytest.approx(expected)
     found = simulate(where, FILES)
-    if limit == "S3's requests":  # the pauses after refusals are random, and the first second is free
+    if limit == "S3's requests":  # the pauses after refusals are random, and what was idle serves more for a moment
         assert found.steady_seconds == pytest.approx(expected, rel=0.1)
         assert found.refused
     else:
@@ -114,8 +114,8 @@ def test_what_a_dead_worker_held_is_sent_again_by_others_and_only_that() -> None
 
 
 def test_a_partition_that_is_too_busy_for_long_is_split() -> None:
-    s3 = Requests(site(partition_requests=10.0, split_after_s=60.0))
-    assert [s3.admit(0.0, 12), s3.admit(0.5, 12)] == [10, 5]
+    s3 = Requests(site(partition_requests=40.0, split_after_s=60.0))
+    assert [s3.admit(0.0, 12), s3.admit(0.125, 12)] == [10, 5]
     for second in range(1, 61):
         s3.admit(float(second), 100)
     assert s3.splits == 1

@@ -337,4 +337,4 @@ def test_an_empty_body_waits_for_nothing() -> None:
 )
 def test_patience_lasts_for_all_that_may_be_on_its_way(timetable: Timetable | None, seconds: float) -> None:
     limits = Limits(memory_bytes=50 * MB)
-    assert patience_s(WorkerSettings(AwsAccess(), limits, 20, timetable), cores=2) == seconds
+    assert patience_s(WorkerSettings(AwsAccess(), limits, 20, timetable), workers=2) == seconds

@@ -8,6 +8,7 @@ import logging
 import pickle
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import distributed
@@ -46,6 +47,8 @@ class DaskHandle(WorkerHandle):
         self._number = 0
         self._closing = False
         self._sender: asyncio.Task[None] | None = None
+        self._refusal: asyncio.Task[None] | None = None
+        self._loop = asyncio.get_running_loop()
 
     async def open_mailbox(self) -> None:
         """Make the queue, and begin to send what is told."""
@@ -110,13 +113,20 @@ class DaskHandle(WorkerHandle):
             retries=0,
         )
         self._shares[key] = future
-        future.add_done_callback(self._share_ended)
+        future.add_done_callback(self._ended_in_thread)
+
+    def _ended_in_thread(self, future: distributed.Future[int]) -> None:
+        with suppress(RuntimeError):  # the loop has ended
+            self._loop.call_soon_threadsafe(self._share_ended, future)
 
     def _share_ended(self, future: distributed.Future[int]) -> None:
         self._shares.pop(future.key, None)
         if future.status == "error" and not self.leaving:
-            log.error("worker %s did not take a share: %s", self.address, future.exception)
-            self.kill()
+            self._refusal = asyncio.create_task(self._refused(future))
+
+    async def _refused(self, future: distributed.Future[int]) -> None:
+        log.error("worker %s did not take a share: %s", self.address, await future.exception())
+        self.kill()
 
     async def _send_all(self, queue: Any) -> None:
         try:

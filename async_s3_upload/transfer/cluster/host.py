@@ -28,12 +28,16 @@ def run_share(mailbox: str, share: Share) -> int:
 
     It leaves the thread pool while the session's loop works, so that other tasks find their threads. What becomes of
     each file is told by the session as it happens. Returns the number of files that came.
+
+    Raises:
+        RuntimeError: there is no such session in this process, which took the place of one that had it.
     """
     session = _SESSIONS.get(mailbox)
-    if session is not None:
-        from distributed import secede
+    if session is None:
+        raise RuntimeError("there is no session in its process")
+    from distributed import secede
 
-        settled = session.work_on(share)
-        secede()
-        settled.wait()
+    settled = session.work_on(share)
+    secede()
+    settled.wait()
     return len(share.items)

@@ -63,9 +63,12 @@ class Link:
         """Return what a function returns on a worker (its address), or the exception it raised there.
 
         Raises:
-            OSError: the scheduler cannot be asked.
+            OSError: the worker or the scheduler cannot be asked.
         """
-        return (await self.client.run(function, *args, workers=[worker], on_error="return"))[worker]
+        found = (await self.client.run(function, *args, workers=[worker], on_error="return"))[worker]
+        if isinstance(found, OSError):  # the scheduler does not reach it: it goes, or has gone
+            raise found
+        return found
 
     async def leave(self) -> None:
         """Hear nothing more: a scheduler complains of those who go while it tells them something."""
@@ -153,7 +156,11 @@ async def connected(scheduler: SchedulerAddress) -> AsyncIterator[Link]:
         raise ClusterError(no_answer(address, ANSWER_LIMIT_S, str(error))) from error
     try:
         link = Link(client, scheduler)
-        await link.listen()
+        try:
+            async with asyncio.timeout(ANSWER_LIMIT_S):
+                await link.listen()
+        except (OSError, TimeoutError) as error:
+            raise ClusterError(no_answer(address, ANSWER_LIMIT_S, str(error))) from error
         yield link
     finally:
         await link.leave()

@@ -106,23 +106,22 @@ class ClusterPool(WorkerPool):
         if self._handles.get(worker.address) is worker:
             del self._handles[worker.address]
         self._by_mailbox.pop(worker.mailbox, None)
+        worker.dead = True  # nobody is to hear of it any more
         worker.release()
-        closing = asyncio.create_task(worker.close(limit_s=1.0))
-        self._closing.add(closing)
-        closing.add_done_callback(self._closing.discard)
+        self._await_later(asyncio.create_task(worker.close(limit_s=1.0)))
         if worker.address in self._link.workers and self._wanted:
             self._came_or_went()
 
     async def close(self, grace_s: float, limit_s: float) -> list[tuple[WorkerHandle, Events]]:
         """End all sessions, as any pool does; the next job opens new ones."""
         self._wanted = False
+        self._join_no_more()
         return await super().close(grace_s, limit_s)
 
     def kill_all(self) -> None:
         """End all sessions; those that cannot be reached end with their lease."""
         self._wanted = False
-        for joining in self._joining.values():
-            joining.cancel()
+        self._join_no_more()
         for worker in list(self.workers):
             worker.stop(0.0)
             self.remove(worker)
@@ -133,15 +132,20 @@ class ClusterPool(WorkerPool):
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._link.watch())
                 group.create_task(self._beat())
-        except Exception as error:
+        except ExceptionGroup as troubles:
+            error = troubles.exceptions[0]
             log.debug("%s", error, exc_info=error)
             self._link.lose(f"{type(error).__name__}: {error}")
 
     async def closed(self) -> None:
         """Return when what was to be sent is sent."""
-        for joining in self._joining.values():
-            joining.cancel()
-        await asyncio.gather(*self._joining.values(), *self._closing, return_exceptions=True)
+        self._join_no_more()
+        while self._closing:
+            await asyncio.gather(*self._closing, return_exceptions=True)
+
+    def _await_later(self, task: asyncio.Task[None]) -> None:
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
 
     async def _beat(self) -> None:
         while self._link.lost is None:
@@ -167,7 +171,7 @@ class ClusterPool(WorkerPool):
             self._lose(self._handles[address])
         self._refused &= self._link.workers
         self._slow &= self._link.workers
-        if not self._wanted:
+        if not self._wanted or self._link.lost is not None:
             return
         for address in self._link.workers - set(self._handles) - set(self._joining) - self._refused:
             self._joining[address] = asyncio.create_task(self._join(address))
@@ -201,8 +205,15 @@ class ClusterPool(WorkerPool):
         except (OSError, TimeoutError) as error:  # it went, or the scheduler did
             log.info("worker %s is gone again: %s", address, error)
         finally:
-            del self._joining[address]
+            if self._joining.get(address) is asyncio.current_task():
+                del self._joining[address]
             self.wake()
+
+    def _join_no_more(self) -> None:
+        for joining in self._joining.values():
+            joining.cancel()
+            self._await_later(joining)
+        self._joining.clear()
 
     async def _examine_again(self, handle: DaskHandle, question: Question) -> None:
         try:
@@ -218,11 +229,15 @@ class ClusterPool(WorkerPool):
         handle = DaskHandle(self._link.client, address, mailbox, self._lose)
         self._handles[address] = self._by_mailbox[mailbox] = handle
         self.workers.append(handle)
-        await handle.open_mailbox()
         opening = Opening(self._link.session, self._link.topic, mailbox, LEASE_S, self.settings)
-        trouble = as_trouble(await self._link.call(address, host.open_session, opening))
-        if trouble is not None:
-            self._believe_dead(handle)
+        opened = False
+        try:
+            await handle.open_mailbox()
+            trouble = as_trouble(await self._link.call(address, host.open_session, opening))
+            opened = trouble is None
+        finally:
+            if not opened:
+                self._believe_dead(handle)
         return trouble
 
     def _refuse(self, address: str, trouble: str) -> None:
@@ -237,6 +252,8 @@ class ClusterPool(WorkerPool):
             return  # what it had in hand is somebody else's
         address = handle.address
         if number != handle.heard + 1:
+            if handle.leaving:
+                return
             log.error("worker %s: what it said was lost on the way, it is told to end", address)
             handle.kill()
             return

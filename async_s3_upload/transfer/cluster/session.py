@@ -81,6 +81,9 @@ class Session:
         while not self._ended.is_set():
             try:
                 record = await self._dask.scheduler.queue_get(name=self.opening.mailbox, timeout=self.opening.lease_s)
+            except KeyError:
+                self._end("the coordinator has let go of it")
+                return
             except Exception:  # a time-out, a scheduler that is gone: silence, in any case; the lease ends the session
                 await asyncio.sleep(RETRY_S)
                 continue
@@ -203,6 +206,7 @@ def _logging_to(handler: logging.Handler, level: int) -> Any:
     """Send what this thread logs to the coordinator; other sessions of this process have handlers of their own."""
     ours = threading.get_ident()
     handler.addFilter(lambda record: record.thread == ours)
+    handler.setLevel(level)
     logger = logging.getLogger("async_s3_upload")
     logger.addHandler(handler)
     logger.setLevel(min(level, logger.level or level))

@@ -49,6 +49,8 @@ class Completer:
         self._outcomes: list[Outcome] = []
         self.on_outcome: Callable[[], None] = lambda: None
         """Called when there may be something in ``outcomes``."""
+        self.on_halved: Callable[[], None] = lambda: None
+        """Called when S3 refused a request of its own, and it has halved what it does at a time."""
 
     def take(self, bucket: str, item: FileItem, end: UploadEnd) -> None:
         """End an upload: complete it, or abort one that failed for good."""
@@ -62,6 +64,11 @@ class Completer:
         found = list(self._outcomes)
         self._outcomes.clear()
         return found
+
+    def slow_down(self) -> None:
+        """Do half as much at a time: S3 refused requests of workers."""
+        if self._requests is not None:
+            self._requests.gate.throttled()
 
     def cut_off(self, numbers: range) -> None:
         """Cancel what is under way of the files with these numbers."""
@@ -107,6 +114,7 @@ class Completer:
             if self._completion is None:
                 store = await self._opened.enter_async_context(self._open_store())
                 self._requests = Requests(store, self._limits, self._retry)
+                self._requests.on_halved = self.on_halved
                 self._completion = Completion(self._requests, self._outcomes.append)
             return self._completion
 

@@ -59,18 +59,24 @@ class Coordinator:
         """
         settings = pool.settings
         self._cores = cores
-        self._give_up_s = give_up_s + patience_s(settings, cores)
+        self._least_patience_s = give_up_s
         self._pool = pool
         self.activity = pool.activity
         self._dealer = Dealer(settings.limits)
         self._completer = completer or Completer(settings.limits, settings.access)
         self._completer.on_outcome = pool.wake
+        self._completer.on_halved = lambda: pool.refused(None)
+        pool.on_slow_down = self._completer.slow_down
         self._reports = Reports(self._dealer, self._completer)
         self._stopping = asyncio.Event()
         self._deaths: Counter[int] = Counter()
         self._lost_once: set[int] = set()
         self._idle_deaths = self._next_base = 0
         self._runner: asyncio.Task[None] | None = None
+
+    @property
+    def _give_up_s(self) -> float:
+        return self._least_patience_s + patience_s(self._pool.settings, len(self._pool.workers))
 
     async def __aenter__(self) -> Self:
         """Nothing is started before there is work."""

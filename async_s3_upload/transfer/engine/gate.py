@@ -68,13 +68,15 @@ class AdaptiveGate:
         if self.limit < self._most:
             self._move(min(float(self._most), self.limit + 1.0 / self.limit))
 
-    def throttled(self) -> None:
-        """Note a request that was refused because there are too many."""
+    def throttled(self) -> bool:
+        """Note a request that was refused because there are too many; tells whether that halved ``limit``."""
         now = self._clock()
-        if now - self._halved_at >= HALVE_EVERY_S:
-            self._halved_at = now
-            self._move(max(1.0, self.limit / 2.0))
-            self.least = min(self.least, int(self.limit))
+        if now - self._halved_at < HALVE_EVERY_S:
+            return False
+        self._halved_at = now
+        self._move(max(1.0, self.limit / 2.0))
+        self.least = min(self.least, int(self.limit))
+        return True
 
     def _move(self, limit: float) -> None:
         self.limit = limit

@@ -31,6 +31,8 @@ class Requests:
     ) -> None:
         self.store = store
         self.gate = AdaptiveGate(limits.concurrency)
+        self.on_halved: Callable[[], None] = lambda: None
+        """Called when a refusal has halved what is in flight, not when others were refused and ``gate`` was told."""
         self.attempts = 0
         self.retries = 0
         self.complete_limit_s = COMPLETE_TIMES * limits.request_base_s
@@ -59,7 +61,8 @@ class Requests:
                 try:
                     result = await within(limit_s, refreshed(number))
                 except Throttled:
-                    self.gate.throttled()
+                    if self.gate.throttled():
+                        self.on_halved()
                     raise
             self.gate.succeeded()
             return result

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 
 from async_s3_upload.transfer.activity import Activity, Counts
 from async_s3_upload.transfer.lending import LendingFromWorker, LendingToWorker
@@ -19,7 +21,9 @@ from async_s3_upload.transfer.messages import (
     WorkerSettings,
 )
 from async_s3_upload.transfer.plan import Job
+from async_s3_upload.transfer.slowing import Halved, SlowDown
 from async_s3_upload.transfer.workers.bandwidth import Lender
+from async_s3_upload.transfer.workers.congestion import Congestion
 from async_s3_upload.transfer.workers.hand import Hand
 
 log = logging.getLogger(__name__)
@@ -71,6 +75,9 @@ class WorkerPool(ABC):
         self.activity = Activity()
         self.workers: list[WorkerHandle] = []
         self.messages: asyncio.Queue[Message | None] = asyncio.Queue()
+        self._congestion: Congestion[WorkerHandle | None] = Congestion()
+        self.on_slow_down: Callable[[], None] = lambda: None
+        """Called when S3 refused so much that who makes requests beside the workers has to make fewer, too."""
         self.lost: str | None = None
         """Why there will be no workers any more, although nothing is wrong with the work; None while there may be."""
 
@@ -98,10 +105,22 @@ class WorkerPool(ABC):
         if isinstance(message, BandwidthWanted):
             if self._lender is not None:
                 self._lender.asked(worker, message)  # at once, also while the coordinator only waits for the end
+        elif isinstance(message, Halved):
+            self.refused(worker)
         elif isinstance(message, Counts):
             self.activity.told(worker, message)
         else:
             self.messages.put_nowait((worker, message))
+
+    def refused(self, who: WorkerHandle | None) -> None:
+        """Let the others make fewer requests, where S3 refused those of a worker, or of the coordinator (None)."""
+        ready = [worker for worker in self.workers if worker.ready]
+        working = sum(not worker.has_nothing() for worker in ready)
+        for other in self._congestion.halved(who, [*ready, None], working, time.monotonic()):
+            if other is None:
+                self.on_slow_down()
+            else:
+                other.tell(SlowDown())
 
     async def close(self, grace_s: float, limit_s: float) -> list[tuple[WorkerHandle, Events]]:
         """End all workers within ``limit_s`` seconds, softly for ``grace_s``; return what they reported meanwhile."""

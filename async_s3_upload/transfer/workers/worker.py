@@ -42,6 +42,7 @@ from async_s3_upload.transfer.messages import (
 )
 from async_s3_upload.transfer.pace import Pace
 from async_s3_upload.transfer.rows import rows_of
+from async_s3_upload.transfer.slowing import Halved, SlowDown
 from async_s3_upload.transfer.stores.store import ObjectStore, StoreError
 from async_s3_upload.transfer.workers.channel import Channel, Down, PipeChannel
 
@@ -135,6 +136,7 @@ class Worker:
         self._engine = working = Engine(
             store, self._settings.limits, self._emit, pacer=self._pacer, completes=self._settings.completes
         )
+        working.requests.on_halved = lambda: self._channel.send(Halved())
         self._channel.listen(self._take)
         self._channel.send(Ready())
         engine = asyncio.create_task(working.run())
@@ -172,6 +174,8 @@ class Worker:
         elif isinstance(message, BandwidthGrant):
             if self._pacer is not None:
                 self._pacer.granted(message)
+        elif isinstance(message, SlowDown):
+            engine.requests.gate.throttled()
         elif isinstance(message, Stop):
             self._grace_s = message.grace_s
             self._stop.set()
