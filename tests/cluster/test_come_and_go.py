@@ -25,6 +25,7 @@ def test_one_of_three_workers_that_is_killed_costs_at_most_one_share(crew: Crew,
     assert done.exit_code == 0, done.stderr
     assert "Traceback" not in done.stderr
     assert victim.address in done.stderr  # it is told who left
+    assert "has not answered" not in done.stderr  # Dask said so, at once
     lab.assert_in_bucket(run, bucket, run.name)
     assert lab.run_log(run)["total_uploaded_files"] == done.json["runs"][0]["uploaded_files"] == FILES
     twice = {key for key, times in times_sent(proxy).items() if times > 1}

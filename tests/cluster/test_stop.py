@@ -94,7 +94,7 @@ def test_workers_of_a_command_that_is_killed_stop_by_themselves(crew: Crew, lab:
         command.signal(signal.SIGKILL)
         command.wait()
     argv = [sys.executable, "-c", WAIT_FOR_THE_END, crew.cluster.address]
-    subprocess.run(argv, capture_output=True, check=True, timeout=60)
+    subprocess.run(argv, capture_output=True, check=True, timeout=120)
     arrived = times_sent(before)
     proxy = lab.behind()
     done = lab.upload(run, bucket, *crew.options)
