@@ -37,7 +37,7 @@ from tests.contract.pools import (
     settings_for,
     share_of,
 )
-from tests.support.dask_processes import DaskProcesses
+from tests.support.cluster import DaskCluster
 from tests.support.proxy import Answer, FaultProxy, Rule, Stall, on
 from tests.support.s3server import S3Server
 
@@ -54,10 +54,9 @@ def nobodys_aws_files(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="module")
-def dask_processes(moto_server: S3Server) -> Iterator[DaskProcesses]:
-    environment = moto_server.environment()
-    with DaskProcesses(environment) as running:
-        yield running
+def cluster(moto_server: S3Server) -> Iterator[Cluster]:
+    with DaskCluster(env=moto_server.environment()) as running:
+        yield Cluster(running)
 
 
 @pytest.fixture(params=["processes", "cluster"])
@@ -66,7 +65,8 @@ def ground(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> G
         return ThisMachine()
     monkeypatch.setattr(cluster_pool, "BELIEVED_DEAD_S", 0.5)
     monkeypatch.setattr(cluster_pool, "BEAT_S", 0.5)
-    return Cluster(request.getfixturevalue("dask_processes"))
+    found: Cluster = request.getfixturevalue("cluster")
+    return found
 
 
 @pytest.fixture

@@ -154,7 +154,7 @@ class FakeClient:
     def __init__(self) -> None:
         self.calls: list[Called] = []
         self.versions: dict[str, object] = {}
-        self.troubles: dict[str, str] = {}
+        self.troubles: dict[str, object] = {}
         self.refusals: dict[str, Exception] = {}
         self.hang: set[str] = set()
         self.hang_sessions: set[str] = set()
@@ -162,6 +162,7 @@ class FakeClient:
         self.submitted: list[FakeFuture] = []
         self.put: dict[str, list[tuple[int, bytes]]] = {}
         self.open_queues: set[str] = set()
+        self.deaf = False
 
     async def run(self, function: Callable[..., Any], address: str, *args: Any) -> Any:
         self.calls.append(Called(address, function, args))
@@ -210,6 +211,8 @@ class FakeQueue:
         self._name = name
 
     async def put(self, value: tuple[int, bytes]) -> None:
+        if self._client.deaf:
+            raise OSError("the connection is closed")
         self._client.put[self._name].append(value)
 
     def close(self) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -246,3 +247,12 @@ async def test_a_connection_that_is_gone_breaks_nothing(clock: Clock) -> None:
     clock.now += 11.0
     await until(lambda: session.ended)
     assert dask.said == [Ready()]
+
+
+async def test_it_works_without_uvloop_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "uvloop", None)
+    dask = FakeDaskWorker()
+    session_on(dask, MemoryStore("runs"))
+    dask.bring(Stop(0.0))
+    await until(lambda: dask.said_of(Bye))
+    assert dask.said == [Ready(), Bye()]
