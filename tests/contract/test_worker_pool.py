@@ -23,6 +23,7 @@ from async_s3_upload.transfer.messages import (
     Ready,
     UploadBegun,
 )
+from async_s3_upload.transfer.slowing import SlowDown
 from async_s3_upload.transfer.workers.pool import WorkerHandle
 from tests.contract.pools import (
     DEADLINE_S,
@@ -348,6 +349,30 @@ async def test_what_they_log_arrives(
     (line,) = [event for event in crew.events(worker) if isinstance(event, LogLine)]
     assert "PUT run/0000.bcl: attempt 2 failed, trying again: S3 answered 503 SlowDown" in line.text
     assert (line.level, line.logger.partition(".")[0]) == (30, "async_s3_upload")
+
+
+async def test_what_s3_refuses_one_of_them_slows_the_others(
+    ground: Ground,
+    moto_server: S3Server,
+    proxy_for: ProxyFor,
+    bucket: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    _, server = proxy_for(moto_server, Rule(on("PutObject"), Answer(503, "SlowDown"), times=1))
+    job = job_of(tmp_path, bucket, [10])
+    async with ground.open(settings_for(server)) as pool:
+        crew = Crew(pool)
+        worker, other = await crew.begin(job)
+        worker.ready = other.ready = True
+        told: list[object] = []
+        slowed = asyncio.Event()
+        pool.on_slow_down = slowed.set
+        with monkeypatch.context() as patched:
+            patched.setattr(other, "tell", told.append)
+            worker.give(share_of(job))
+            await crew.until(lambda: [e for e in crew.events() if isinstance(e, FileDone)] and slowed.is_set())
+    assert told == [SlowDown()]
 
 
 async def test_they_send_only_the_bytes_they_are_lent(
