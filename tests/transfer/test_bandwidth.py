@@ -15,7 +15,7 @@ from async_s3_upload.timetable import Timetable, Window
 from async_s3_upload.transfer.engine.pacer import STEADY_S, Pacer
 from async_s3_upload.transfer.messages import AwsAccess, BandwidthGrant, BandwidthWanted, Limits, WorkerSettings
 from async_s3_upload.transfer.pace import LEASE_S, SLICE_BYTES
-from async_s3_upload.transfer.workers.bandwidth import BURST_S, Bucket, Lender, patience_s
+from async_s3_upload.transfer.workers.bandwidth import BURST_S, LEAST_QUANTUM_S, Bucket, Lender, patience_s
 from tests.faults.warp import WarpLoop
 
 MB = 10**6
@@ -37,6 +37,10 @@ class Line:
             timetable, self._answer, self._loop.time, lambda: int((self._loop.time() - midnight_s) // 60) % 1440
         )
         self.pacers = [Pacer(self._asker(number), self._loop.time) for number in range(workers)]
+
+    def ask(self, number: int) -> None:
+        """Ask in the name of a worker."""
+        self._asker(number)(BandwidthWanted(0))
 
     def _asker(self, number: int) -> Callable[[BandwidthWanted], None]:
         return lambda wanted: self._later(self._lender.asked, number, wanted)
@@ -179,6 +183,67 @@ def test_workers_that_come_and_go_never_send_more_than_the_rate(rate: int, pause
 
         await line.run_for(20, *map(on_and_off, range(4)))
         assert max(windows(line.together(), 0, 20)) <= 1.05 * rate * WINDOW_S + 4 * SLICE_BYTES
+
+    in_virtual_time(main)
+
+
+@pytest.mark.parametrize("workers", [1, 2, 3])
+def test_messages_that_take_long_cost_nothing_of_the_rate(workers: int) -> None:
+    """As through a scheduler that is busy: 140 ms from asking to the answer, at best."""
+    rate = 20 * MB
+
+    async def main() -> None:
+        line = Line(Timetable(rate), workers, delay_s=0.07)
+        bodies = [for_ever(partial(line.body, n % workers, 8 * MB)) for n in range(16)]
+        await line.run_for(20, *bodies)
+        sent = line.together()
+        assert max(windows(sent, 0, 20)) <= 1.05 * rate * WINDOW_S
+        assert min(windows(sent, 1, 20)) >= 0.95 * rate * WINDOW_S
+
+    in_virtual_time(main)
+
+
+def test_a_crowd_of_workers_has_all_of_the_rate_for_few_messages() -> None:
+    rate = 1000 * MB
+
+    async def main() -> None:
+        line = Line(Timetable(rate), 64, delay_s=0.02)
+        bodies = [for_ever(partial(line.body, n % 64, 8 * MB)) for n in range(256)]
+        await line.run_for(15, *bodies)
+        sent = line.together()
+        assert max(windows(sent, 0, 15)) <= 1.05 * rate * WINDOW_S
+        assert min(windows(sent, 1, 15)) >= 0.95 * rate * WINDOW_S
+        totals = sorted(sum(size for _, size in of_worker) for of_worker in line.sent)
+        assert totals[-2] <= 1.15 * totals[0], "all but the one that asked first, and seemed to be alone"
+        assert line.messages / 2 <= 15 / LEAST_QUANTUM_S + 64
+
+    in_virtual_time(main)
+
+
+@pytest.mark.parametrize("dead", ["before it was lent any", "after it was lent some"])
+def test_who_is_idle_dead_or_cut_off_holds_nothing_back(dead: str) -> None:
+    rate = 20 * MB
+
+    async def main() -> None:
+        line = Line(Timetable(rate), 3)
+        loop = asyncio.get_running_loop()
+        bodies = [for_ever(partial(line.body, n % 2, 8 * MB)) for n in range(16)]  # the third one is idle
+
+        async def dies() -> None:
+            await asyncio.sleep(5)
+            for number in (1, 3, 5, 7, 9, 11, 13, 15):
+                tasks[number].cancel()
+            line.pacers[1].granted = lambda grant: None  # type: ignore[method-assign]
+            if dead == "before it was lent any":
+                line.ask(1)
+
+        tasks = [asyncio.ensure_future(body) for body in bodies]
+        await line.run_for(20, dies())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        assert loop.time() >= 20
+        assert min(windows(line.together(), 1, 20)) >= 0.97 * rate * WINDOW_S
 
     in_virtual_time(main)
 

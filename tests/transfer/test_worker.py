@@ -16,6 +16,7 @@ import uvloop
 
 from async_s3_upload.timetable import Timetable
 from async_s3_upload.transfer.activity import Counts
+from async_s3_upload.transfer.engine import gate as gating
 from async_s3_upload.transfer.engine.engine import Engine
 from async_s3_upload.transfer.lending import CutOff, CutOffDone, GiveBack, Returned
 from async_s3_upload.transfer.messages import (
@@ -36,7 +37,8 @@ from async_s3_upload.transfer.messages import (
 )
 from async_s3_upload.transfer.pace import Pace
 from async_s3_upload.transfer.rows import event_of
-from async_s3_upload.transfer.stores.store import BadCredentials, Body, ObjectStore, Transient
+from async_s3_upload.transfer.slowing import Halved, SlowDown
+from async_s3_upload.transfer.stores.store import BadCredentials, Body, ObjectStore, Throttled, Transient
 from async_s3_upload.transfer.workers import worker
 from async_s3_upload.transfer.workers.channel import PipeChannel
 from async_s3_upload.transfer.workers.worker import Worker
@@ -77,9 +79,9 @@ def events_in(messages: list[Any]) -> list[Any]:
     return [event_of(row) for message in messages if isinstance(message, Events) for row in message.rows]
 
 
-async def life(pipe: Pipe, store: ObjectStore) -> None:
+async def life(pipe: Pipe, store: ObjectStore, settings: WorkerSettings = SETTINGS) -> None:
     async with asyncio.timeout(20):
-        worker = Worker(PipeChannel(pipe), SETTINGS, lambda _settings, _pace: store)
+        worker = Worker(PipeChannel(pipe), settings, lambda _settings, _pace: store)
         logging.getLogger("async_s3_upload").handlers[:] = [worker.log_handler]
         await worker.run()
 
@@ -239,6 +241,50 @@ async def test_a_worker_without_a_limit_never_paces(pipes: tuple[Pipe, Pipe]) ->
     async with asyncio.timeout(20):
         await Worker(PipeChannel(theirs), SETTINGS, open_store).run()
     assert paces == [None]
+
+
+async def test_it_says_once_that_it_was_refused_and_does_less_when_others_were_without_a_word(
+    pipes: tuple[Pipe, Pipe], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gating, "HALVE_EVERY_S", 3600.0)
+    ours, theirs = pipes
+    store = ScriptedStore(MemoryStore("runs"), [Rule("put_object", Fail(Throttled("SlowDown")), times=2)])
+    ours.send(Share("runs", (item_of(tmp_path / "a", 0), item_of(tmp_path / "b", 1))))
+    working = asyncio.create_task(life(theirs, store))
+    messages: list[Any] = []
+    async with asyncio.timeout(10):
+        while sum(isinstance(event, FileDone) for event in events_in(messages)) < 2:
+            messages += said(ours)
+            await asyncio.sleep(0.001)
+    ours.send(Stop(0.0))
+    await working
+    assert messages.count(Halved()) == 1, "two refusals of one second"
+
+
+async def test_it_does_less_at_a_time_when_others_were_refused_and_says_nothing_of_it(
+    pipes: tuple[Pipe, Pipe], tmp_path: Path
+) -> None:
+    ours, theirs = pipes
+    store = ScriptedStore(MemoryStore("runs"), [Rule("put_object", Hang(), times=None)])
+    settings = replace(SETTINGS, limits=Limits(concurrency=8))
+    logging.getLogger("async_s3_upload").setLevel(logging.DEBUG)
+    working = asyncio.create_task(life(theirs, store, settings))
+    ours.send(SlowDown())
+    ours.send(SlowDown())
+    ours.send(Share("runs", tuple(item_of(tmp_path / str(number), number) for number in range(8))))
+    ours.send(CutOff(100, 101))  # the answer tells that all of it has come
+    messages: list[Any] = []
+    async with asyncio.timeout(10):
+        while CutOffDone(100) not in messages or len(store.calls) < 4:
+            messages += said(ours)
+            await asyncio.sleep(0.001)
+    ours.send(Stop(0.0))
+    await working
+    messages += said(ours)
+    assert len(store.calls) == 4
+    assert Halved() not in messages
+    lines = [event.text for event in events_in(messages) if isinstance(event, LogLine)]
+    assert lines == ["S3 refuses requests of others: 4 at a time from now on"]
 
 
 class PacedStore(MemoryStore):
