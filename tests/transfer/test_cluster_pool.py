@@ -112,7 +112,8 @@ async def test_shares_go_as_tasks_to_this_worker_alone_and_messages_in_order(sce
         one.tell(CutOff(number, number + 1))
     await until(lambda: len(scene.client.told(one.mailbox)) == 5)
     assert scene.client.told(one.mailbox) == [CutOff(number, number + 1) for number in range(5)]
-    numbers = [number for number, _ in scene.client.put[one.mailbox]]
+    numbers = [number for number, _, _ in scene.client.put[one.mailbox]]
+    assert scene.client.put[one.mailbox][-1][1] == 2  # shares that were given before
     assert numbers == [*range(1, len(numbers) + 1)]
 
 
