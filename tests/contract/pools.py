@@ -3,6 +3,7 @@
 import asyncio
 import os
 import random
+import secrets
 import signal
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -19,7 +20,7 @@ from async_s3_upload.transfer.plan import Job, plan_job
 from async_s3_upload.transfer.rows import event_of
 from async_s3_upload.transfer.workers.pool import Said, WorkerHandle, WorkerPool
 from async_s3_upload.transfer.workers.process_pool import ProcessHandle, ProcessPool
-from tests.support.dask_processes import DaskProcesses
+from tests.support.cluster import DaskCluster, DaskWorker
 from tests.support.s3server import REGION, S3Server
 
 Kind = TypeVar("Kind", bound=Said)
@@ -65,13 +66,15 @@ class Cluster:
 
     name = "cluster"
 
-    def __init__(self, processes: DaskProcesses) -> None:
-        self._processes = processes
+    def __init__(self, dask: DaskCluster) -> None:
+        self._dask = dask
+        self._alive: list[DaskWorker] = []
 
     @asynccontextmanager
     async def open(self, settings: WorkerSettings) -> AsyncIterator[WorkerPool]:
-        await asyncio.to_thread(self._processes.add_workers, WORKERS - len(self._processes.workers))
-        async with open_pool(SchedulerAddress.parse(self._processes.address), settings) as pool:
+        names = [f"worker-{secrets.token_hex(3)}" for _ in range(WORKERS - len(self._alive))]
+        self._alive += await asyncio.to_thread(self._dask.add_workers, *names)
+        async with open_pool(SchedulerAddress.parse(self._dask.address), settings) as pool:
             try:
                 yield pool
             finally:
@@ -79,7 +82,9 @@ class Cluster:
 
     def kill_9(self, worker: WorkerHandle) -> None:
         assert isinstance(worker, DaskHandle)
-        self._processes.kill_worker(worker.address)
+        (killed,) = [found for found in self._alive if found.address == worker.address]
+        self._alive.remove(killed)
+        killed.kill()
 
 
 def settings_for(

@@ -26,7 +26,7 @@ from async_s3_upload.transfer.messages import (
 from async_s3_upload.transfer.plan import Job
 from async_s3_upload.transfer.workers.pool import WorkerPool
 from tests.contract.pools import DEADLINE_S, Cluster, Ground, ThisMachine, job_of, settings_for
-from tests.support.dask_processes import DaskProcesses
+from tests.support.cluster import DaskCluster
 from tests.support.proxy import FaultProxy, Rule, Stall, on
 from tests.support.s3server import S3Server
 
@@ -46,7 +46,7 @@ def nobodys_aws_files(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def cluster(seaweed: S3Server) -> Iterator[Cluster]:
-    with DaskProcesses(seaweed.environment()) as running:
+    with DaskCluster(env=seaweed.environment()) as running:
         yield Cluster(running)
 
 

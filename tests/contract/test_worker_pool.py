@@ -23,6 +23,7 @@ from async_s3_upload.transfer.messages import (
     Ready,
     UploadBegun,
 )
+from async_s3_upload.transfer.slowing import SlowDown
 from async_s3_upload.transfer.workers.pool import WorkerHandle
 from tests.contract.pools import (
     DEADLINE_S,
@@ -37,7 +38,7 @@ from tests.contract.pools import (
     settings_for,
     share_of,
 )
-from tests.support.dask_processes import DaskProcesses
+from tests.support.cluster import DaskCluster
 from tests.support.proxy import Answer, FaultProxy, Rule, Stall, on
 from tests.support.s3server import S3Server
 
@@ -54,10 +55,9 @@ def nobodys_aws_files(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="module")
-def dask_processes(moto_server: S3Server) -> Iterator[DaskProcesses]:
-    environment = moto_server.environment()
-    with DaskProcesses(environment) as running:
-        yield running
+def cluster(moto_server: S3Server) -> Iterator[Cluster]:
+    with DaskCluster(env=moto_server.environment()) as running:
+        yield Cluster(running)
 
 
 @pytest.fixture(params=["processes", "cluster"])
@@ -66,7 +66,8 @@ def ground(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> G
         return ThisMachine()
     monkeypatch.setattr(cluster_pool, "BELIEVED_DEAD_S", 0.5)
     monkeypatch.setattr(cluster_pool, "BEAT_S", 0.5)
-    return Cluster(request.getfixturevalue("dask_processes"))
+    found: Cluster = request.getfixturevalue("cluster")
+    return found
 
 
 @pytest.fixture
@@ -79,14 +80,10 @@ async def seen(proxy: FaultProxy, name: str, times: int = 1) -> None:
 
 
 async def given_back(crew: Crew, worker: WorkerHandle) -> Returned:
-    """Ask for what is not begun until there is something: on a cluster a share may come later than what follows it."""
-    count = len(crew.answers(worker, Returned))
-    while True:
-        worker.tell(GiveBack())
-        count += 1
-        answer = (await crew.have(worker, Returned, count))[-1]
-        if answer.files or answer.parts:
-            return answer
+    """Ask for what is not begun; what was given before is there by then, whichever way it took."""
+    answers = crew.answers(worker, Returned)
+    worker.tell(GiveBack())
+    return (await crew.have(worker, Returned, len(answers) + 1))[-1]
 
 
 async def test_they_are_ready_first_and_tell_of_each_file_once(
@@ -175,7 +172,7 @@ async def test_what_was_given_back_can_be_given_again(
         await seen(proxy, "PutObject")
         for _ in range(5):
             worker.give(share_of(job, 1))
-            await given_back(crew, worker)
+            assert await given_back(crew, worker) == Returned((1,), ())
         worker.give(share_of(job, 1))
         worker.tell(CutOff(0, 1))
         await crew.until(lambda: [e for e in crew.events(worker) if isinstance(e, FileDone)])
@@ -348,6 +345,30 @@ async def test_what_they_log_arrives(
     (line,) = [event for event in crew.events(worker) if isinstance(event, LogLine)]
     assert "PUT run/0000.bcl: attempt 2 failed, trying again: S3 answered 503 SlowDown" in line.text
     assert (line.level, line.logger.partition(".")[0]) == (30, "async_s3_upload")
+
+
+async def test_what_s3_refuses_one_of_them_slows_the_others(
+    ground: Ground,
+    moto_server: S3Server,
+    proxy_for: ProxyFor,
+    bucket: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    _, server = proxy_for(moto_server, Rule(on("PutObject"), Answer(503, "SlowDown"), times=1))
+    job = job_of(tmp_path, bucket, [10])
+    async with ground.open(settings_for(server)) as pool:
+        crew = Crew(pool)
+        worker, other = await crew.begin(job)
+        worker.ready = other.ready = True
+        told: list[object] = []
+        slowed = asyncio.Event()
+        pool.on_slow_down = slowed.set
+        with monkeypatch.context() as patched:
+            patched.setattr(other, "tell", told.append)
+            worker.give(share_of(job))
+            await crew.until(lambda: [e for e in crew.events() if isinstance(e, FileDone)] and slowed.is_set())
+    assert told == [SlowDown()]
 
 
 async def test_they_send_only_the_bytes_they_are_lent(

@@ -48,13 +48,13 @@ class FakeDaskWorker:
         self.broken = False
         self.deaf_times = 0
         self._loop = asyncio.get_running_loop()
-        self._queue: asyncio.Queue[tuple[int, bytes]] | None = asyncio.Queue()
+        self._queue: asyncio.Queue[tuple[int, int, bytes]] | None = asyncio.Queue()
         self._number = 0
 
     def add_callback(self, callback: Callable[[], None]) -> None:
         self._loop.call_soon_threadsafe(callback)
 
-    async def queue_get(self, name: str, timeout: float) -> dict[str, tuple[int, bytes]]:
+    async def queue_get(self, name: str, timeout: float) -> dict[str, tuple[int, int, bytes]]:
         if self.deaf_times:
             self.deaf_times -= 1
             raise OSError("no answer")
@@ -70,11 +70,11 @@ class FakeDaskWorker:
 
     # the coordinator's side
 
-    def bring(self, *messages: object) -> None:
-        """Put messages into the mailbox."""
+    def bring(self, *messages: object, after: int = 0) -> None:
+        """Put messages into the mailbox, told after so many shares were given."""
         assert self._queue is not None
         self._number += 1
-        self._queue.put_nowait((self._number, pickle.dumps(messages)))
+        self._queue.put_nowait((self._number, after, pickle.dumps(messages)))
 
     def lose_one(self) -> None:
         """Lose what is put there next."""
@@ -154,14 +154,15 @@ class FakeClient:
     def __init__(self) -> None:
         self.calls: list[Called] = []
         self.versions: dict[str, object] = {}
-        self.troubles: dict[str, str] = {}
+        self.troubles: dict[str, object] = {}
         self.refusals: dict[str, Exception] = {}
         self.hang: set[str] = set()
         self.hang_sessions: set[str] = set()
         self.openings: dict[str, list[Opening]] = {}
         self.submitted: list[FakeFuture] = []
-        self.put: dict[str, list[tuple[int, bytes]]] = {}
+        self.put: dict[str, list[tuple[int, int, bytes]]] = {}
         self.open_queues: set[str] = set()
+        self.deaf = False
 
     async def run(self, function: Callable[..., Any], address: str, *args: Any) -> Any:
         self.calls.append(Called(address, function, args))
@@ -199,7 +200,7 @@ class FakeClient:
 
     def told(self, mailbox: str) -> list[Any]:
         """What was told through a mailbox."""
-        return [message for _, data in self.put[mailbox] for message in pickle.loads(data)]
+        return [message for _, _, data in self.put[mailbox] for message in pickle.loads(data)]
 
 
 class FakeQueue:
@@ -209,7 +210,9 @@ class FakeQueue:
         self._client = client
         self._name = name
 
-    async def put(self, value: tuple[int, bytes]) -> None:
+    async def put(self, value: tuple[int, int, bytes]) -> None:
+        if self._client.deaf:
+            raise OSError("the connection is closed")
         self._client.put[self._name].append(value)
 
     def close(self) -> None:

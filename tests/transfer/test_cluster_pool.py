@@ -3,6 +3,7 @@
 import asyncio
 import os
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -13,6 +14,7 @@ from async_s3_upload import __version__
 from async_s3_upload.errors import ClusterError
 from async_s3_upload.transfer.cluster import check, host
 from async_s3_upload.transfer.cluster import pool as pools
+from async_s3_upload.transfer.cluster.examiner import REMEMBERED
 from async_s3_upload.transfer.cluster.handle import DaskHandle
 from async_s3_upload.transfer.cluster.link import Link
 from async_s3_upload.transfer.cluster.opening import Bye
@@ -110,7 +112,8 @@ async def test_shares_go_as_tasks_to_this_worker_alone_and_messages_in_order(sce
         one.tell(CutOff(number, number + 1))
     await until(lambda: len(scene.client.told(one.mailbox)) == 5)
     assert scene.client.told(one.mailbox) == [CutOff(number, number + 1) for number in range(5)]
-    numbers = [number for number, _ in scene.client.put[one.mailbox]]
+    numbers = [number for number, _, _ in scene.client.put[one.mailbox]]
+    assert scene.client.put[one.mailbox][-1][1] == 2  # shares that were given before
     assert numbers == [*range(1, len(numbers) + 1)]
 
 
@@ -157,6 +160,38 @@ async def test_who_was_removed_while_it_was_waited_for_is_not_told_of_again(
     scene.pool.kill_all()
     assert scene.pool.workers == []
     assert await scene.pool.next_messages(0.1) == []
+
+
+async def test_who_goes_while_it_is_examined_for_the_next_job_is_no_trouble(
+    scene: Scene, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (one,) = await scene.begin(A)
+    scene.client.troubles[A] = OSError("the connection was closed")
+    (tmp_path / "other").mkdir()
+    await scene.pool.prepare(job_of(tmp_path / "other", "others", [4]))
+    assert not one.leaving
+    assert "cannot be used" not in caplog.text
+    scene.link.are()
+    await scene.gone(one)
+    assert scene.pool.epitaph(one) == f"worker {A} is gone, it had nothing in hand"
+
+
+async def test_who_joins_is_examined_for_the_last_jobs_alone(scene: Scene) -> None:
+    await scene.begin(A)
+    for number in range(REMEMBERED):
+        await scene.pool.prepare(replace(scene.job, bucket=f"bucket-{number}"))
+    scene.link.are(A, B)
+    await until(lambda: B in scene.client.openings)
+    assert scene.client.examined(B) == [(f"bucket-{number}",) for number in range(REMEMBERED)]
+
+
+async def test_a_mailbox_that_takes_nothing_holds_nobody(scene: Scene) -> None:
+    (one,) = await scene.begin(A)
+    scene.client.deaf = True
+    one.tell(CutOff(0, 1))
+    await until(lambda: one.mailbox not in scene.client.open_queues)
+    one.tell(CutOff(1, 2))
+    assert scene.client.told(one.mailbox) == []
 
 
 async def test_what_a_worker_says_after_it_was_given_up_does_not_count(scene: Scene) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -86,6 +87,24 @@ async def test_a_share_ends_when_nothing_of_it_is_left(tmp_path: Path) -> None:
     await until(lambda: dask.said_of(CutOffDone))
     dask.bring(Stop(0.0))
     await until(lambda: Bye() in dask.said)
+
+
+async def test_what_was_given_before_is_given_back_though_it_comes_later(tmp_path: Path) -> None:
+    dask, store = FakeDaskWorker(), ScriptedStore(MemoryStore("runs"), [Rule("put_object", Hang(), times=2)])
+    session = session_on(dask, store)
+    items = tuple(item_of(tmp_path / str(number), number) for number in range(5))
+    session.work_on(Share("runs", items[:2]))
+    await until(lambda: calls_of(store, "put_object") == 2)
+    dask.bring(GiveBack(), after=2)
+    dask.bring(CutOff(100, 101), after=2)
+    await until(lambda: dask.said_of(CutOffDone))
+    assert not dask.said_of(Returned)
+    session.work_on(Share("runs", items[2:]))
+    await until(lambda: dask.said_of(Returned))
+    assert set(dask.said_of(Returned)[0].files) < {2, 3, 4}
+    assert dask.said_of(Returned)[0].files
+    dask.bring(Stop(0.0), after=2)
+    await until(lambda: dask.said_of(Bye))
 
 
 async def test_each_message_is_answered_also_by_nothing() -> None:
@@ -246,3 +265,12 @@ async def test_a_connection_that_is_gone_breaks_nothing(clock: Clock) -> None:
     clock.now += 11.0
     await until(lambda: session.ended)
     assert dask.said == [Ready()]
+
+
+async def test_it_works_without_uvloop_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "uvloop", None)
+    dask = FakeDaskWorker()
+    session_on(dask, MemoryStore("runs"))
+    dask.bring(Stop(0.0))
+    await until(lambda: dask.said_of(Bye))
+    assert dask.said == [Ready(), Bye()]

@@ -149,4 +149,4 @@ def test_a_scheduler_that_is_of_no_use_is_named() -> None:
     assert (
         sentences.worker_lost("tcp://w:2", 3) == "worker tcp://w:2 is gone with 3 files in hand, they are tried again"
     )
-    assert sentences.scheduler_lost("it closed") == "the Dask scheduler was lost: it closed; the next start goes on"
+    assert sentences.scheduler_lost("it closed") == "the Dask scheduler was lost: it closed"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import logging
 import pickle
 import time
@@ -43,7 +42,7 @@ class DaskHandle(WorkerHandle):
         self._outbox: list[Down] = []
         self._wake = asyncio.Event()
         self._shares: dict[object, distributed.Future[int]] = {}
-        self._given = itertools.count(1)
+        self._given = 0
         self._number = 0
         self._closing = False
         self._sender: asyncio.Task[None] | None = None
@@ -100,8 +99,9 @@ class DaskHandle(WorkerHandle):
         await asyncio.gather(self._sender, return_exceptions=True)
 
     def _submit(self, share: Share) -> None:
+        self._given += 1
         # a number of its own: what was given back may be given again, and a task that has ended is not done again
-        key = f"async-s3-upload {self.mailbox} share {next(self._given)} of {len(share.items)} files"
+        key = f"async-s3-upload {self.mailbox} share {self._given} of {len(share.items)} files"
         future = self._client.submit(
             run_share,
             self.mailbox,
@@ -135,7 +135,7 @@ class DaskHandle(WorkerHandle):
                 self._wake.clear()
                 messages, self._outbox = self._outbox, []
                 self._number += 1
-                await queue.put((self._number, pickle.dumps(messages)))
+                await queue.put((self._number, self._given, pickle.dumps(messages)))
         except OSError:
             log.debug("nothing more can be told to %s", self.address)  # the scheduler is lost, who watches it says so
         finally:

@@ -21,6 +21,7 @@ from async_s3_upload.transfer.activity import Counts
 from async_s3_upload.transfer.cluster.access import access_on_worker
 from async_s3_upload.transfer.cluster.opening import Bye, Opening
 from async_s3_upload.transfer.cluster.shares import Shares
+from async_s3_upload.transfer.lending import GiveBack
 from async_s3_upload.transfer.messages import CannotStart, Events, Share, Stop
 from async_s3_upload.transfer.workers.channel import Down, Up
 from async_s3_upload.transfer.workers.worker import OpenStore, Worker, open_store
@@ -47,6 +48,9 @@ class Session:
         self._shares = Shares()
         self._lock = threading.Lock()
         self._early: list[Down] = []
+        self._came = 0
+        self._held: list[tuple[int, Down]] = []
+        """Messages that wait until so many shares have come."""
         self._outbox: list[Up | Bye] = []
         self._sent = 0
         self._take: Callable[[Down], None] | None = None
@@ -73,8 +77,12 @@ class Session:
             left, settled = self._shares.add(share)
             if self.ended:
                 settled.set()
-        if left is not None:
-            self._deliver(left)
+            self._came += 1
+            due = [message for after, message in self._held if after <= self._came]
+            self._held = [(after, message) for after, message in self._held if after > self._came]
+        for message in (left, *due):
+            if message is not None:
+                self._deliver(message)
         return settled
 
     # messages down: from the scheduler's queue, in the Dask worker's loop
@@ -90,7 +98,7 @@ class Session:
             except Exception:  # a time-out, a scheduler that is gone: silence, in any case; the lease ends the session
                 await asyncio.sleep(RETRY_S)
                 continue
-            number, data = record["value"]
+            number, given, data = record["value"]
             if number != expected:
                 self._end(f"message {expected} of the coordinator was lost")
                 return
@@ -99,7 +107,11 @@ class Session:
             for message in pickle.loads(data):  # noqa: S301 - Dask unpickles what comes this way, too
                 with self._lock:
                     self._shares.told(message)
-                self._deliver(message)
+                    early = isinstance(message, GiveBack) and self._came < given
+                    if early:  # shares go another way: what was given before is to be given back, too
+                        self._held.append((given, message))
+                if not early:
+                    self._deliver(message)
             self._post(also_nothing=True)  # so that the coordinator hears that this process is alive
 
     def _deliver(self, message: Down) -> None:
