@@ -29,7 +29,7 @@ JOBS ?= auto
 # Where `make dist` installs what it built, as a user would.
 DIST_VENV := .venv-dist
 
-.PHONY: dist demo demo-live test soak fuzz lint types imports check smoke bench-peers bench-scale bench-live bench-simulate install clean
+.PHONY: dist demo demo-live test soak fuzz lint types imports check smoke bench-peers bench-scale bench-cluster bench-live bench-simulate install clean
 
 demo: $(DEMO_STAMP)
 	$(BIN)/async-s3-upload demo
@@ -67,6 +67,9 @@ bench-peers: $(STAMP) $(PEERS_STAMP)
 
 bench-scale: $(STAMP)
 	$(BIN)/python -m benchmarks scale
+
+bench-cluster: $(STAMP)
+	$(BIN)/python -m benchmarks cluster
 
 bench-live: $(STAMP)
 	$(BIN)/python -m benchmarks live

@@ -4,7 +4,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from benchmarks import coordinator_limit, grid, live, peers, request_cost, scale, simulate_scale, smoke
+from benchmarks import cluster, coordinator_limit, grid, live, peers, request_cost, scale, simulate_scale, smoke
 from benchmarks.report import markdown, read_report
 
 
@@ -16,6 +16,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     scale.add_arguments(commands.add_parser("scale", help="time and memory for up to a million files"))
     peers.add_arguments(commands.add_parser("peers", help="compare with other uploaders"))
     live.add_arguments(commands.add_parser("live", help="upload a run while an instrument writes it"))
+    shared = commands.add_parser("cluster", help="what the workers of a Dask cluster cost beside local ones")
+    cluster.add_arguments(shared)
     limit = commands.add_parser("coordinator-limit", help="how many results a second the coordinator's process takes")
     coordinator_limit.add_arguments(limit)
     cost = commands.add_parser("request-cost", help="CPU of a worker for each request and each byte")
@@ -27,6 +29,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands.add_parser("smoke", help="tiny uploads whose counts are checked (for CI)")
     options = parser.parse_args(arguments)
     match options.benchmark:
+        case "cluster":
+            return cluster.run(options)
         case "coordinator-limit":
             return coordinator_limit.run(options)
         case "grid":

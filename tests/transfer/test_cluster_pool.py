@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import cast
 
+import distributed
 import pytest
 
 from async_s3_upload import __version__
