@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from async_s3_upload.timetable import Timetable
 from async_s3_upload.transfer.coordination.completing import Completer
 from async_s3_upload.transfer.coordination.coordinator import Coordinator
 from async_s3_upload.transfer.engine.gate import EASED_TO, HALVE_EVERY_S, AdaptiveGate
@@ -25,6 +26,7 @@ from tests.contract.memory_store import MemoryStore
 from tests.faults.warp import WarpLoop
 from tests.transfer.test_gate import Clock
 
+SETTINGS = WorkerSettings(AwsAccess(), Limits(), 20)
 LATENCY_S = 0.01
 """What a message takes, half of the way each."""
 
@@ -90,8 +92,8 @@ class Listener(WorkerHandle):
 class Listeners(WorkerPool):
     """A pool of these."""
 
-    def __init__(self, workers: Sequence[Listener]) -> None:
-        super().__init__(WorkerSettings(AwsAccess(), Limits(), 20))
+    def __init__(self, workers: Sequence[Listener], settings: WorkerSettings = SETTINGS) -> None:
+        super().__init__(settings)
         self.workers.extend(workers)
 
     def grow_to(self, count: int) -> None:
@@ -140,6 +142,19 @@ async def test_the_coordinators_own_requests_take_part() -> None:
         requests.on_halved()
         assert worker.told == [SlowDown()]
         pool.workers.clear()
+
+
+async def test_patience_grows_with_the_workers_that_share_a_low_bandwidth() -> None:
+    """In a cluster nobody knows beforehand how many there will be."""
+    settings = WorkerSettings(AwsAccess(), Limits(memory_bytes=50_000_000), 20, Timetable(1_000_000))
+    pool = Listeners([], settings)
+    async with Coordinator(pool, 2, give_up_s=600) as coordinator:
+        found = []
+        for _ in range(3):
+            found.append(coordinator._give_up_s)
+            pool.workers.append(Listener())
+        pool.workers.clear()
+    assert found == [600, 650, 700]
 
 
 @dataclass
