@@ -15,4 +15,4 @@ class Halved:
 
 @dataclass(frozen=True, slots=True)
 class SlowDown:
-    """To a worker: S3 refused requests of others; it halves, too, unless it did so in the last second."""
+    """To a worker: S3 refused requests of others; it does less, too, unless it halved by itself in the last second."""

@@ -8,11 +8,12 @@ from tests.e2e.lab import Lab, read_json
 from tests.e2e.test_server_trouble import first_time
 from tests.support.cluster import DaskCluster
 from tests.support.command import start_command
-from tests.support.proxy import Answer, Rule
+from tests.support.proxy import Answer, Hold, Rule, on
 
-from .crew import Crew, sent_by
+from .crew import Crew, sent_by, until
 
 MB = 10**6
+SLOWER = "S3 refuses requests of others: 12 at a time from now on"
 
 
 def test_no_more_than_the_limit_arrives_from_both_workers_together(tmp_path: Path, cluster: DaskCluster) -> None:
@@ -39,6 +40,30 @@ def test_no_more_than_the_limit_arrives_from_both_workers_together(tmp_path: Pat
     # what may come early: the bucket, what was lent just before, and a file in each of the hands
     assert last - first <= 2 * MB * (seconds + 0.5) + 2 * 100_000
     assert read_json(tmp_path / "log" / "uploads" / "run.upload.log.json")["total_uploaded_files"] == 60
+
+
+def test_one_worker_that_is_refused_has_the_others_slow_down(crew: Crew, lab: Lab) -> None:
+    bucket, run = lab.bucket(), lab.make_run(small_files=300)
+    refusal = Hold(Answer(503, "SlowDown"))
+    proxy = lab.behind(
+        Rule(sent_by("first", on("PutObject")), refusal, times=1),
+        Rule(sent_by("second", on("PutObject")), begun := Hold()),
+    )
+    crew.add("first", "second")
+    config = lab.write_config(
+        lab.section(bucket), dask_scheduler=crew.cluster.address, log_level="DEBUG", max_threads=16
+    )
+
+    with lab.start_monitor(config) as command:
+        proxy.wait_for(sent_by("second", on("PutObject")), times=16)  # it is at work, and will be when it is told
+        refusal.release()
+        until(lambda: SLOWER in lab.log_text)
+        begun.release()
+        done = command.wait(120)
+
+    assert done.exit_code == 0, done.stderr
+    assert lab.log_text.count(SLOWER) == 1
+    lab.assert_in_bucket(run, bucket, run.name)
 
 
 def test_everything_arrives_although_s3_asks_to_slow_down(crew: Crew, lab: Lab) -> None:

@@ -96,6 +96,24 @@ async def test_nobody_overtakes_those_who_wait() -> None:
     await end([*passers, late])
 
 
+async def test_it_does_a_quarter_less_when_others_are_throttled_once_a_second_and_not_after_it_was_itself() -> None:
+    clock = Clock()
+    gate = AdaptiveGate(16, clock)
+    assert [gate.ease(), gate.ease()] == [True, False]
+    assert (gate.limit, gate.least) == (12, 12)
+    assert gate.throttled()
+    assert gate.limit == pytest.approx(8), "half in all"
+    clock.now_s += HALVE_EVERY_S - 0.01
+    assert not gate.ease()
+    clock.now_s += 0.01
+    assert gate.ease()
+    assert gate.limit == pytest.approx(6)
+    for _ in range(40):
+        clock.now_s += HALVE_EVERY_S
+        gate.ease()
+    assert gate.limit == 1
+
+
 async def test_being_throttled_halves_at_most_once_a_second() -> None:
     clock = Clock()
     gate = AdaptiveGate(16, clock)

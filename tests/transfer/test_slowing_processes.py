@@ -14,7 +14,7 @@ from async_s3_upload.transfer.workers.process_pool import ProcessPool
 from tests.support.proxy import Answer, FaultProxy, Hold, Rule, every, on
 from tests.support.s3server import REGION, S3Server
 
-AT_ONCE = 8
+AT_ONCE = 16
 FILES = 40
 DEADLINE_S = 90
 
@@ -100,12 +100,12 @@ async def test_one_worker_that_is_refused_has_the_other_do_less(
             proxy.rules.insert(0, Rule(every, later))
             begun.release()
             await until(lambda: pool.ended(second) == AT_ONCE)
-            # of 8 at a time 4 were left, and 8 successes make 5 of them
-            await until(lambda: pool.counts.get(second) == Counts(in_flight=5))
-            await until(lambda: of_second() >= AT_ONCE + 5)
+            # of 16 at a time 12 were left, and 16 successes make 13 of them
+            await until(lambda: pool.counts.get(second) == Counts(in_flight=13))
+            await until(lambda: of_second() >= AT_ONCE + 13)
 
             assert pool.refusals == [first], "who was only told says nothing"
-            assert of_second() == AT_ONCE + 5
+            assert of_second() == AT_ONCE + 13
         finally:
             later.release()
             pool.kill_all()

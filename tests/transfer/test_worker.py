@@ -275,16 +275,16 @@ async def test_it_does_less_at_a_time_when_others_were_refused_and_says_nothing_
     ours.send(CutOff(100, 101))  # the answer tells that all of it has come
     messages: list[Any] = []
     async with asyncio.timeout(10):
-        while CutOffDone(100) not in messages or len(store.calls) < 4:
+        while CutOffDone(100) not in messages or len(store.calls) < 6:
             messages += said(ours)
             await asyncio.sleep(0.001)
     ours.send(Stop(0.0))
     await working
     messages += said(ours)
-    assert len(store.calls) == 4
+    assert len(store.calls) == 6
     assert Halved() not in messages
     lines = [event.text for event in events_in(messages) if isinstance(event, LogLine)]
-    assert lines == ["S3 refuses requests of others: 4 at a time from now on"]
+    assert lines == ["S3 refuses requests of others: 6 at a time from now on"]
 
 
 class PacedStore(MemoryStore):

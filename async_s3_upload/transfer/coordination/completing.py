@@ -66,9 +66,9 @@ class Completer:
         return found
 
     def slow_down(self) -> None:
-        """Do half as much at a time: S3 refused requests of workers."""
+        """Do less at a time: S3 refused requests of workers."""
         if self._requests is not None:
-            self._requests.gate.throttled()
+            self._requests.gate.ease()
 
     def cut_off(self, numbers: range) -> None:
         """Cancel what is under way of the files with these numbers."""

@@ -11,19 +11,22 @@ from async_s3_upload.transfer.engine.turnstile import Turnstile
 
 HALVE_EVERY_S = 1.0
 """The requests in flight at one moment are all refused together: that counts once."""
+EASED_TO = 0.75
+"""So much is left when only requests of others were refused: all halving at once would leave the server half idle."""
 
 
 class AdaptiveGate:
     """Lets at most ``limit`` through at a time; ``limit`` moves between 1 and ``most``.
 
     Additive increase: one more after as many successes as are let through. Multiplicative decrease: half, at
-    most once a second. ``least`` is the lowest limit there ever was, ``peak`` the most ever let through.
+    most once a second; ``ease`` takes a quarter, which counts as a part of it. ``least`` is the lowest limit
+    there ever was, ``peak`` the most ever let through.
     """
 
     def __init__(self, most: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._most = most
         self._clock = clock
-        self._halved_at = -HALVE_EVERY_S
+        self._halved_at = self._eased_at = -HALVE_EVERY_S
         self._places = Turnstile(most)
         self.limit = float(most)
         self.least = most
@@ -73,10 +76,26 @@ class AdaptiveGate:
         now = self._clock()
         if now - self._halved_at < HALVE_EVERY_S:
             return False
+        eased = now - self._eased_at < HALVE_EVERY_S
         self._halved_at = now
-        self._move(max(1.0, self.limit / 2.0))
-        self.least = min(self.least, int(self.limit))
+        self._lower(0.5 / EASED_TO if eased else 0.5)
         return True
+
+    def ease(self) -> bool:
+        """Note that requests of other workers were refused, where this one's were not in the last second.
+
+        Tells whether that lowered ``limit``, which it does once a second.
+        """
+        now = self._clock()
+        if now - max(self._halved_at, self._eased_at) < HALVE_EVERY_S:
+            return False
+        self._eased_at = now
+        self._lower(EASED_TO)
+        return True
+
+    def _lower(self, to: float) -> None:
+        self._move(max(1.0, self.limit * to))
+        self.least = min(self.least, int(self.limit))
 
     def _move(self, limit: float) -> None:
         self.limit = limit

@@ -33,7 +33,7 @@ class Requests:
         self.store = store
         self.gate = AdaptiveGate(limits.concurrency)
         self.on_halved: Callable[[], None] = lambda: None
-        """Called when a refusal has halved what is in flight, not when others were refused and ``gate`` was told."""
+        """Called when a refusal has halved what is in flight, not when it was eased."""
         self.attempts = 0
         self.retries = 0
         self.complete_limit_s = COMPLETE_TIMES * limits.request_base_s

@@ -1,12 +1,14 @@
 """Who else has to make fewer requests when S3 refuses those of some.
 
 S3's limits are of a prefix or an account, and all workers of a command share them: that one worker is refused is the
-same news for the others. Each would hear it by refusals of its own; told of those of others it need not have any, and
-S3 has its rest at once. Two things must not come of it:
+same news for the others. Each would hear it by a refusal of its own; told of those of others it need not have one.
+Three things must not come of it:
 
 - That N workers which are refused in the same second count N times, and all end with one request each. Who halved by
-  itself within HALVE_EVERY_S is not told, the others are told at most once in that time, and a gate halves at most
-  once in that time whatever the reason. So all together halve once a second, as each alone does.
+  itself within HALVE_EVERY_S is not told, the others are told at most once in that time, and a gate goes down to a half
+  at most in that time, whatever the reasons.
+- That all halve at once, and the server is half idle until they are back. Alone, those halve that meet the limit, at
+  different times. So who is only told does a quarter less, and half if it is refused as well.
 - That the odd refusal, of which S3 has some with any load, slows the whole cluster: of 64 workers each may have one in
   a minute, that is one a second for all, and requests that take half a second do not recover from that. So the others
   are told when one in ONE_IN of those that work was refused within HALVE_EVERY_S. Of up to four workers that is any.

@@ -175,7 +175,7 @@ class Worker:
             if self._pacer is not None:
                 self._pacer.granted(message)
         elif isinstance(message, SlowDown):
-            if engine.requests.gate.throttled():
+            if engine.requests.gate.ease():
                 log.debug("S3 refuses requests of others: %d at a time from now on", int(engine.requests.gate.limit))
         elif isinstance(message, Stop):
             self._grace_s = message.grace_s
