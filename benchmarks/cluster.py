@@ -55,6 +55,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--workers", type=positive, default=2, help="of each kind (default: %(default)s)")
     parser.add_argument("--repeats", type=positive, default=5, help="rounds after the warm-up (default: %(default)s)")
     parser.add_argument("--scale", type=float, default=1.0, help="of the data; 0.01 is a try (default: %(default)s)")
+    parser.add_argument("--python", default=sys.executable, metavar="PATH",
+                        help="of an environment as users install it (default: this one)")  # fmt: skip
     parser.add_argument("--data", help="folder in which the data are made (default: a temporary one)")
 
 
@@ -67,12 +69,22 @@ def run(options: argparse.Namespace) -> int:
             running_sink(tls=True) as sink,
         ):
             folder = datasets.make_dataset(parent, name, scale=options.scale)
-            with cluster_of(options.workers, sink) as cluster:
+            with _by(options.python), cluster_of(options.workers, sink) as cluster:
                 pairs = measure(name, folder, sink, cluster, options.workers, options.repeats)
         if not pairs:
             return 1
         print(_row(name, folder, pairs), flush=True)
     return 0
+
+
+@contextmanager
+def _by(python: str) -> Iterator[None]:
+    """Let the command, the scheduler and the workers be run by another interpreter."""
+    ours, sys.executable = sys.executable, python
+    try:
+        yield
+    finally:
+        sys.executable = ours
 
 
 @contextmanager

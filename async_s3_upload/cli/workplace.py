@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from async_s3_upload.errors import UsageError
 from async_s3_upload.transfer.cluster import require_dask
@@ -59,6 +60,21 @@ def early_workers(resources: Resources, *, dry_run: bool) -> Nursery:
     return Nursery(0 if dry_run or resources.scheduler is not None else resources.cores)
 
 
+def _cluster_module() -> Any:
+    """Import what needs Dask: only here, and only now.
+
+    Without garbage collections meanwhile: hardly anything of what an import makes is garbage, and looking for it takes
+    a tenth of the time.
+    """
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        return importlib.import_module("async_s3_upload.transfer.cluster.pool")
+    finally:
+        if collects:
+            gc.enable()
+
+
 @asynccontextmanager
 async def coordinator_of(
     settings: WorkerSettings, resources: Resources, waiting: Nursery | None
@@ -72,8 +88,7 @@ async def coordinator_of(
         async with Coordinator(ProcessPool(settings, waiting), resources.cores, resources.give_up_s) as coordinator:
             yield coordinator
         return
-    # only here, and only now: it needs Dask
-    cluster = importlib.import_module("async_s3_upload.transfer.cluster.pool")
+    cluster = _cluster_module()
     pool: WorkerPool
     async with (
         cluster.open_pool(resources.scheduler, settings) as pool,

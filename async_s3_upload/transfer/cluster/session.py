@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 LOOK_EVERY_S = 0.5
-GATHER_S = 0.03
+GATHER_S = 0.1
 """So long events wait for others before they go; what a worker that dies did meanwhile is done again."""
 RETRY_S = 0.25
 """After so long the mailbox is asked again when the scheduler did not answer."""

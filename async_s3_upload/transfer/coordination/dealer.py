@@ -39,14 +39,14 @@ class Dealer:
         return None
 
     def deal(self, workers: Sequence[WorkerHandle]) -> None:
-        """Give each worker that can take more a share, or ask another one for some of its own."""
+        """Give each worker that can take more shares, in turn, or ask another one for some of its own."""
         free = [worker for worker in workers if worker.ready and worker.suspect is None]
         self._try_suspect(free)
-        hungry = []
-        for worker in sorted(free, key=lambda worker: worker.outstanding_bytes):
-            self._give_shares(worker, len(workers))
-            if self._has_room(worker):
-                hungry.append(worker)
+        giving = list(free)
+        while giving:  # what a worker on another host has to do until it is heard of again
+            giving.sort(key=lambda worker: worker.outstanding_bytes)
+            giving = [worker for worker in giving if self._give_share(worker, len(workers))]
+        hungry = [worker for worker in free if self._has_room(worker)]
         if hungry and not any(job.waiting for job in self.jobs):
             self._ask_others(hungry, workers)
 
@@ -66,13 +66,17 @@ class Dealer:
             alone.suspect = job.base + item.number
             alone.give(Share(job.job.bucket, (job.refresh(item),), job.job.settings, job.base))
 
-    def _give_shares(self, worker: WorkerHandle, workers: int) -> None:
+    def _give_share(self, worker: WorkerHandle, workers: int) -> bool:
+        """Give a share of each job that has something left; tells whether one was as large as shares are."""
+        whole = False
         for job in self.jobs:
             if job.waiting:
                 items = self._take(job, worker, workers)
                 if not items:
-                    return
+                    break
                 worker.give(Share(job.job.bucket, tuple(items), job.job.settings, job.base))
+                whole = whole or len(items) == SHARE_MAX
+        return whole
 
     def _take(self, job: ActiveJob, worker: WorkerHandle, workers: int) -> list[FileItem]:
         room = 8 * self._limits.most_at_a_time - len(worker.outstanding)
