@@ -146,13 +146,15 @@ class Session:
         """Tell the coordinator something, in this order, through the Dask worker's connection.
 
         Events are gathered for a moment: on its way through the scheduler a message costs as much CPU as sending 300 kB
-        to S3. Whatever somebody waits for goes at once, with all that was gathered.
+        to S3. Whatever somebody waits for goes at once, with all that was gathered, and
+        so does all when nothing is left to do.
         """
         with self._lock:
             self._shares.said(message)
             self._outbox.append(message)
             first = len(self._outbox) == 1
-        if self._loop is None or not isinstance(message, (Events, Counts)):
+            idle = not self._shares
+        if idle or self._loop is None or not isinstance(message, (Events, Counts)):
             self._dask.loop.add_callback(self._post)
         elif first:
             self._loop.call_later(GATHER_S, self._dask.loop.add_callback, self._post)

@@ -24,6 +24,10 @@ class Shares:
         self._cut: list[range] = []
         self._stopped = False
 
+    def __bool__(self) -> bool:
+        """Whether anything is to be done."""
+        return bool(self._of)
+
     def add(self, share: Share) -> tuple[Share | None, threading.Event]:
         """Take a share; returns what of it is to be done, None if nothing is, and the event of its end."""
         settled = threading.Event()
