@@ -6,8 +6,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
-import pytest
-
 from tests.e2e.lab import Lab, puts
 from tests.support.cluster import DaskWorker
 from tests.support.proxy import Hold, Rule
@@ -85,7 +83,6 @@ def test_a_task_of_somebody_else_runs_while_a_worker_sends(crew: Crew, lab: Lab)
     lab.assert_in_bucket(run, bucket, run.name)
 
 
-@pytest.mark.xfail(run=False, reason="shares whose tasks wait for a thread are not taken back yet: it hangs")
 def test_a_worker_that_somebody_else_occupies_does_not_hold_the_run(crew: Crew, lab: Lab) -> None:
     bucket, run = lab.bucket(), lab.make_run(small_files=100)
     proxy = lab.behind()

@@ -160,6 +160,7 @@ class FakeClient:
         self.hang_sessions: set[str] = set()
         self.openings: dict[str, list[Opening]] = {}
         self.submitted: list[FakeFuture] = []
+        self.probes: list[FakeFuture] = []
         self.put: dict[str, list[tuple[int, int, bytes]]] = {}
         self.open_queues: set[str] = set()
         self.deaf = False
@@ -178,11 +179,23 @@ class FakeClient:
         return None
 
     def submit(
-        self, function: Callable[..., Any], mailbox: str, share: Share, *, key: str, **options: Any
+        self,
+        function: Callable[..., Any],
+        mailbox: str = "",
+        share: Share | None = None,
+        number: int = 0,
+        *,
+        key: str,
+        **options: Any,
     ) -> FakeFuture:
+        if function is host.nothing:
+            self.probes.append(FakeFuture(key, options))
+            return self.probes[-1]
         assert function is host.run_share
         assert mailbox in self.open_queues
+        assert share is not None
         assert share.items
+        assert number > 0
         self.submitted.append(FakeFuture(key, options))
         return self.submitted[-1]
 

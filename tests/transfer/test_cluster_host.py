@@ -40,12 +40,12 @@ async def opened(mailbox: str) -> FakeDaskWorker:
 async def test_a_task_lives_as_long_as_its_share(tmp_path: Path) -> None:
     dask = await opened("m")
     share = Share("runs", tuple(item_of(tmp_path / str(number), number) for number in range(3)))
-    assert await asyncio.to_thread(host.run_share, "m", share) == 3
+    assert await asyncio.to_thread(host.run_share, "m", share, 1) == 3
     await until(lambda: len(dask.events) == 3)
     assert {event.number for event in dask.events if isinstance(event, FileDone)} == {0, 1, 2}
     dask.bring(Stop(0.0))
     await until(lambda: dask.said_of(Bye))
-    assert await asyncio.to_thread(host.run_share, "m", share) == 3  # it came too late
+    assert await asyncio.to_thread(host.run_share, "m", share, 1) == 3  # it came too late
 
 
 async def test_two_sessions_in_one_process_keep_to_themselves(tmp_path: Path) -> None:
@@ -53,7 +53,7 @@ async def test_two_sessions_in_one_process_keep_to_themselves(tmp_path: Path) ->
     other = await opened("other")
     shares = [Share("runs", (item_of(tmp_path / name, number),)) for number, name in enumerate("ab")]
     await asyncio.gather(
-        asyncio.to_thread(host.run_share, "one", shares[0]), asyncio.to_thread(host.run_share, "other", shares[1])
+        asyncio.to_thread(host.run_share, "one", shares[0], 1), asyncio.to_thread(host.run_share, "other", shares[1], 1)
     )
     await until(lambda: one.events and other.events)
     one.bring(Stop(0.0))
@@ -71,4 +71,4 @@ async def test_two_sessions_in_one_process_keep_to_themselves(tmp_path: Path) ->
 
 async def test_a_share_for_another_process_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="there is no session in its process"):
-        host.run_share("nobody's", Share("runs", (item_of(tmp_path / "a", 0),)))
+        host.run_share("nobody's", Share("runs", (item_of(tmp_path / "a", 0),)), 1)

@@ -13,13 +13,14 @@ import pytest
 from async_s3_upload import __version__
 from async_s3_upload.errors import ClusterError
 from async_s3_upload.transfer.cluster import check, host
+from async_s3_upload.transfer.cluster import handle as handles
 from async_s3_upload.transfer.cluster import pool as pools
 from async_s3_upload.transfer.cluster.examiner import REMEMBERED
 from async_s3_upload.transfer.cluster.handle import DaskHandle
 from async_s3_upload.transfer.cluster.link import Link
-from async_s3_upload.transfer.cluster.opening import Bye
+from async_s3_upload.transfer.cluster.opening import Bye, Withdraw, Withdrawn
 from async_s3_upload.transfer.cluster.pool import ClusterPool
-from async_s3_upload.transfer.lending import CutOff
+from async_s3_upload.transfer.lending import CutOff, Returned
 from async_s3_upload.transfer.messages import AwsAccess, CannotStart, Events, Limits, Ready, Stop, WorkerSettings
 from async_s3_upload.transfer.plan import Job
 from async_s3_upload.transfer.workers.pool import Message, WorkerHandle
@@ -115,6 +116,30 @@ async def test_shares_go_as_tasks_to_this_worker_alone_and_messages_in_order(sce
     numbers = [number for number, _, _ in scene.client.put[one.mailbox]]
     assert scene.client.put[one.mailbox][-1][1] == 2  # shares that were given before
     assert numbers == [*range(1, len(numbers) + 1)]
+
+
+async def test_shares_that_wait_for_a_thread_come_back_until_one_is_free(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    (one,) = await scene.begin(A)
+    one.ready = True
+    one.give(share_of(scene.job, 0, 2))
+    one.give(share_of(scene.job, 2, 5))
+    monkeypatch.setattr(handles, "OCCUPIED_S", 0.0)
+    await until(lambda: Withdraw((1, 2)) in scene.client.told(one.mailbox))
+    scene.say(one, Withdrawn((2,)))
+    assert (one, Returned((2, 3, 4), ())) in await scene.pool.next_messages(1.0)
+    assert [future.released for future in scene.client.submitted] == [False, True]
+    assert not one.ready
+    assert "other tasks occupy its threads; it is used again when one is free" in caplog.text
+    assert f"worker {A} has begun no share for 0 s: " in caplog.text
+    assert scene.client.told(one.mailbox) == [Withdraw((1, 2))]
+    (probe,) = scene.client.probes
+    await asyncio.to_thread(probe.end)
+    await until(lambda: one.ready)
+    beats = len(scene.client.put[one.mailbox])
+    await until(lambda: len(scene.client.put[one.mailbox]) > beats + 3)
+    assert scene.client.told(one.mailbox) == [Withdraw((1, 2))]  # the first one has come, nothing is asked again
 
 
 async def test_they_hear_beats_though_nothing_is_to_be_told(scene: Scene) -> None:

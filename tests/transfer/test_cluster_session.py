@@ -11,7 +11,7 @@ from typing import Self
 import pytest
 
 from async_s3_upload.transfer.cluster import session as sessions
-from async_s3_upload.transfer.cluster.opening import Bye
+from async_s3_upload.transfer.cluster.opening import Bye, Withdraw, Withdrawn
 from async_s3_upload.transfer.lending import CutOff, CutOffDone, GiveBack, Returned
 from async_s3_upload.transfer.messages import CannotStart, FileDone, LogLine, Ready, Share, Stop
 from async_s3_upload.transfer.stores.store import BadCredentials, Transient
@@ -55,9 +55,9 @@ def calls_of(store: ScriptedStore, name: str) -> int:
 async def test_it_is_ready_sends_what_came_before_and_says_bye_last(tmp_path: Path) -> None:
     dask, memory = FakeDaskWorker(), MemoryStore("runs")
     session = session_on(dask, memory)
-    early = session.work_on(Share("runs", (item_of(tmp_path / "a", 0),)))
+    early = session.work_on(Share("runs", (item_of(tmp_path / "a", 0),)), 1)
     await until(lambda: dask.events)
-    late = session.work_on(Share("runs", (item_of(tmp_path / "b", 1),)))
+    late = session.work_on(Share("runs", (item_of(tmp_path / "b", 1),)), 2)
     await until(lambda: early.is_set() and late.is_set())
     assert dask.said[0] == Ready()
     dask.bring(Stop(5.0))
@@ -68,14 +68,14 @@ async def test_it_is_ready_sends_what_came_before_and_says_bye_last(tmp_path: Pa
     assert set(memory.objects["runs"]) == {"run/0", "run/1"}
     assert [(topic, found[:2]) for topic, found in dask.told] == [("topic", ("s", "m"))] * len(dask.told)
     assert [found[2] for _, found in dask.told] == [*range(1, len(dask.told) + 1)]
-    assert session.work_on(Share("runs", (item_of(tmp_path / "c", 2),))).is_set()
+    assert session.work_on(Share("runs", (item_of(tmp_path / "c", 2),)), 3).is_set()
 
 
 async def test_a_share_ends_when_nothing_of_it_is_left(tmp_path: Path) -> None:
     dask, store = FakeDaskWorker(), ScriptedStore(MemoryStore("runs"), [Rule("put_object", Hang(), times=2)])
     session = session_on(dask, store)
     items = tuple(item_of(tmp_path / str(number), number) for number in range(5))
-    settled = session.work_on(Share("runs", items))
+    settled = session.work_on(Share("runs", items), 1)
     await until(lambda: calls_of(store, "put_object") == 2)
     dask.bring(GiveBack())
     await until(lambda: dask.said_of(Returned))
@@ -93,18 +93,38 @@ async def test_what_was_given_before_is_given_back_though_it_comes_later(tmp_pat
     dask, store = FakeDaskWorker(), ScriptedStore(MemoryStore("runs"), [Rule("put_object", Hang(), times=2)])
     session = session_on(dask, store)
     items = tuple(item_of(tmp_path / str(number), number) for number in range(5))
-    session.work_on(Share("runs", items[:2]))
+    session.work_on(Share("runs", items[:2]), 1)
     await until(lambda: calls_of(store, "put_object") == 2)
     dask.bring(GiveBack(), after=2)
     dask.bring(CutOff(100, 101), after=2)
     await until(lambda: dask.said_of(CutOffDone))
     assert not dask.said_of(Returned)
-    session.work_on(Share("runs", items[2:]))
+    session.work_on(Share("runs", items[2:]), 2)
     await until(lambda: dask.said_of(Returned))
     assert set(dask.said_of(Returned)[0].files) < {2, 3, 4}
     assert dask.said_of(Returned)[0].files
     dask.bring(Stop(0.0), after=2)
     await until(lambda: dask.said_of(Bye))
+
+
+async def test_a_share_that_was_withdrawn_before_it_came_is_not_begun(tmp_path: Path) -> None:
+    dask, memory = FakeDaskWorker(), MemoryStore("runs")
+    session = session_on(dask, memory)
+    items = tuple(item_of(tmp_path / str(number), number) for number in range(3))
+    here = session.work_on(Share("runs", items[:1]), 1)
+    await until(here.is_set)
+    dask.bring(GiveBack(), after=3)
+    dask.bring(Withdraw((1, 2)), after=3)
+    await until(lambda: dask.said_of(Withdrawn))
+    assert dask.said_of(Withdrawn) == [Withdrawn((2,))]
+    assert not dask.said_of(Returned)  # share 3 may still come
+    assert session.work_on(Share("runs", items[1:2]), 2).is_set()
+    last = session.work_on(Share("runs", items[2:]), 3)
+    await until(lambda: last.is_set() and bool(dask.said_of(Returned)))
+    dask.bring(Stop(5.0), after=3)
+    await until(lambda: dask.said_of(Bye))
+    assert set(memory.objects["runs"]) <= {"run/0", "run/2"}
+    assert {event.number for event in dask.events if isinstance(event, FileDone)} <= {0, 2}
 
 
 async def test_each_message_is_answered_also_by_nothing() -> None:
@@ -121,7 +141,7 @@ async def test_each_message_is_answered_also_by_nothing() -> None:
 async def test_a_lost_message_ends_it(tmp_path: Path) -> None:
     dask, store = FakeDaskWorker(), ScriptedStore(MemoryStore("runs"), [Rule("put_object", Hang(), times=None)])
     session = session_on(dask, store)
-    settled = session.work_on(Share("runs", (item_of(tmp_path / "a", 0),)))
+    settled = session.work_on(Share("runs", (item_of(tmp_path / "a", 0),)), 1)
     await until(lambda: calls_of(store, "put_object"))
     dask.bring()
     dask.lose_one()
@@ -147,7 +167,7 @@ async def test_after_silence_nothing_more_goes_to_s3(clock: Clock, tmp_path: Pat
     store = ScriptedStore(MemoryStore("runs"), [Rule("put_object", Hang(), times=2)])
     session = session_on(dask, store, lease_s=10.0)
     items = tuple(item_of(tmp_path / str(number), number) for number in range(50))
-    settled = session.work_on(Share("runs", items))
+    settled = session.work_on(Share("runs", items), 1)
     await until(lambda: calls_of(store, "put_object") == 2)
     clock.now += 11.0
     await until(lambda: session.ended)
@@ -242,8 +262,8 @@ async def test_it_tells_what_its_own_thread_logs_and_nothing_else(tmp_path: Path
     await until(lambda: one.said_of(Ready) and other.said_of(Ready))
     assert logging.getLogger("async_s3_upload").level == logging.DEBUG
     logging.getLogger("async_s3_upload").warning("of the Dask worker's own thread")
-    session.work_on(Share("runs", (item_of(tmp_path / "a", 0),)))
-    neighbour.work_on(Share("runs", (item_of(tmp_path / "b", 1),)))
+    session.work_on(Share("runs", (item_of(tmp_path / "a", 0),)), 1)
+    neighbour.work_on(Share("runs", (item_of(tmp_path / "b", 1),)), 1)
     await until(lambda: any(isinstance(event, FileDone) for event in one.events))
     await until(lambda: any(isinstance(event, FileDone) for event in other.events))
     for dask in (one, other):

@@ -23,8 +23,12 @@ async def open_session(opening: Opening, dask_worker: distributed.Worker) -> Non
     session.open()
 
 
-def run_share(mailbox: str, share: Share) -> int:
-    """Send the files of a share: the Dask task, which ends when nothing of it is left to do here.
+def nothing() -> None:
+    """Do nothing: a task that shows that a thread of the Dask worker is free."""
+
+
+def run_share(mailbox: str, share: Share, number: int) -> int:
+    """Send the files of a share, the given ``number``: the Dask task, which ends when nothing of it is left to do here.
 
     It leaves the thread pool while the session's loop works, so that other tasks find their threads. What becomes of
     each file is told by the session as it happens. Returns the number of files that came.
@@ -37,7 +41,7 @@ def run_share(mailbox: str, share: Share) -> int:
         raise RuntimeError("there is no session in its process")
     from distributed import secede
 
-    settled = session.work_on(share)
+    settled = session.work_on(share, number)
     secede()
     settled.wait()
     return len(share.items)

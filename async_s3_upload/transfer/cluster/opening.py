@@ -23,6 +23,20 @@ class Opening:
 
 
 @dataclass(frozen=True, slots=True)
+class Withdraw:
+    """To a session: shares, by the numbers under which they were given, are not wanted of it if they have not come."""
+
+    shares: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Withdrawn:
+    """From a session: those of the shares that had not come; nothing is done of them here any more."""
+
+    shares: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Bye:
     """From a session: it has ended, nothing more comes, and nothing is on its way to S3 any more."""
 

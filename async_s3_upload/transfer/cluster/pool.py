@@ -18,7 +18,7 @@ from async_s3_upload.transfer.cluster.address import SchedulerAddress
 from async_s3_upload.transfer.cluster.examiner import Examiner, Question, as_trouble
 from async_s3_upload.transfer.cluster.handle import DaskHandle
 from async_s3_upload.transfer.cluster.link import Link, connected
-from async_s3_upload.transfer.cluster.opening import Bye, Opening
+from async_s3_upload.transfer.cluster.opening import Bye, Opening, Withdrawn
 from async_s3_upload.transfer.cluster.sentences import cannot_be_used, cannot_open, no_worker, worker_lost
 from async_s3_upload.transfer.messages import CannotStart, Events, WorkerSettings
 from async_s3_upload.transfer.plan import Job
@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 LEASE_S = 8.0
 """A session that has heard nothing for so long ends by itself."""
-BELIEVED_DEAD_S = 10.0
+BELIEVED_DEAD_S = 12.0
 """So long after a worker was lost what it had in hand is given to others: its session has ended by then."""
 BEAT_S = 2.0
 SILENT_S = 20.0
@@ -159,6 +159,7 @@ class ClusterPool(WorkerPool):
                     self._slow.add(handle.address)
                     self._believe_dead(handle)
                 else:
+                    handle.take_back_what_waits()
                     handle.beat()
 
     def _present(self) -> list[DaskHandle]:
@@ -226,7 +227,7 @@ class ClusterPool(WorkerPool):
 
     async def _open_session(self, address: str) -> str | None:
         mailbox = f"{self._link.session} {next(self._numbers)}"
-        handle = DaskHandle(self._link.client, address, mailbox, self._lose)
+        handle = DaskHandle(self._link.client, address, mailbox, self._lose, self.wake)
         self._handles[address] = self._by_mailbox[mailbox] = handle
         self.workers.append(handle)
         opening = Opening(self._link.session, self._link.topic, mailbox, LEASE_S, self.settings)
@@ -261,16 +262,22 @@ class ClusterPool(WorkerPool):
         for message in messages:
             if isinstance(message, CannotStart):
                 self._refuse(address, cannot_open(message.error))
+            elif isinstance(message, Withdrawn):
+                if (returned := handle.withdrawn(message)).files:
+                    self.received(handle, returned)
             elif isinstance(message, Bye):
                 if message.reason is not None:
-                    log.warning("worker %s ended its session: %s", address, message.reason)
-                    self._bad_ends[address] += 1
-                    if self._bad_ends[address] >= BAD_ENDS:
-                        self._refuse(address, cannot_open(message.reason))
+                    self._ended_badly(address, message.reason)
                 self._believe_dead(handle)
             else:
                 self.received(handle, message)
                 handle.ready = handle.ready and not handle.leaving
+
+    def _ended_badly(self, address: str, reason: str) -> None:
+        log.warning("worker %s ended its session: %s", address, reason)
+        self._bad_ends[address] += 1
+        if self._bad_ends[address] >= BAD_ENDS:
+            self._refuse(address, cannot_open(reason))
 
 
 @asynccontextmanager

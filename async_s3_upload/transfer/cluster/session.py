@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any
 from async_s3_upload.errors import AwsAccessError
 from async_s3_upload.transfer.activity import Counts
 from async_s3_upload.transfer.cluster.access import access_on_worker
-from async_s3_upload.transfer.cluster.opening import Bye, Opening
+from async_s3_upload.transfer.cluster.arrivals import Arrivals
+from async_s3_upload.transfer.cluster.opening import Bye, Opening, Withdraw, Withdrawn
 from async_s3_upload.transfer.cluster.shares import Shares
 from async_s3_upload.transfer.lending import GiveBack
 from async_s3_upload.transfer.messages import CannotStart, Events, Share, Stop
@@ -48,10 +49,9 @@ class Session:
         self._shares = Shares()
         self._lock = threading.Lock()
         self._early: list[Down] = []
-        self._came = 0
-        self._held: list[tuple[int, Down]] = []
+        self._arrivals = Arrivals()
         """Messages that wait until so many shares have come."""
-        self._outbox: list[Up | Bye] = []
+        self._outbox: list[Up | Bye | Withdrawn] = []
         self._sent = 0
         self._take: Callable[[Down], None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -71,15 +71,16 @@ class Session:
         """Whether nothing more happens in it."""
         return self._ended.is_set()
 
-    def work_on(self, share: Share) -> threading.Event:
+    def work_on(self, share: Share, number: int) -> threading.Event:
         """Take a share, in any thread; the event is set when nothing of it is left to do here."""
+        left: Share | None = None
+        settled = threading.Event()
         with self._lock:
-            left, settled = self._shares.add(share)
-            if self.ended:
+            if self._arrivals.comes(number):
+                left, settled = self._shares.add(share)
+            if left is None or self.ended:
                 settled.set()
-            self._came += 1
-            due = [message for after, message in self._held if after <= self._came]
-            self._held = [(after, message) for after, message in self._held if after > self._came]
+            due = self._arrivals.due()
         for message in (left, *due):
             if message is not None:
                 self._deliver(message)
@@ -105,14 +106,24 @@ class Session:
             expected += 1
             self._heard_at = time.monotonic()
             for message in pickle.loads(data):  # noqa: S301 - Dask unpickles what comes this way, too
-                with self._lock:
-                    self._shares.told(message)
-                    early = isinstance(message, GiveBack) and self._came < given
-                    if early:  # shares go another way: what was given before is to be given back, too
-                        self._held.append((given, message))
-                if not early:
-                    self._deliver(message)
+                self._hear(message, given)
             self._post(also_nothing=True)  # so that the coordinator hears that this process is alive
+
+    def _hear(self, message: Down | Withdraw, given: int) -> None:
+        due: list[Down] = []
+        with self._lock:
+            if isinstance(message, Withdraw):
+                late = self._arrivals.withdraw(message.shares)
+                due = self._arrivals.due()
+            else:
+                self._shares.told(message)
+                # what was given before is to be given back, too
+                if not (isinstance(message, GiveBack) and self._arrivals.hold(given, message)):
+                    due = [message]
+        if isinstance(message, Withdraw):
+            self.send(Withdrawn(late))
+        for each in due:
+            self._deliver(each)
 
     def _deliver(self, message: Down) -> None:
         with self._lock:
@@ -142,7 +153,7 @@ class Session:
         with self._lock:
             self._take = None
 
-    def send(self, message: Up | Bye) -> None:
+    def send(self, message: Up | Bye | Withdrawn) -> None:
         """Tell the coordinator something, in this order, through the Dask worker's connection.
 
         Events are gathered for a moment: on its way through the scheduler a message costs as much CPU as sending 300 kB

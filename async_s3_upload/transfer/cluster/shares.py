@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterable
 from dataclasses import replace
 
-from async_s3_upload.transfer.cluster.opening import Bye
+from async_s3_upload.transfer.cluster.opening import Bye, Withdrawn
 from async_s3_upload.transfer.lending import CutOff, CutOffDone, Returned
 from async_s3_upload.transfer.messages import Events, Share, Stop
 from async_s3_upload.transfer.rows import ENDS
@@ -46,7 +46,7 @@ class Shares:
         elif isinstance(message, Stop):
             self._stopped = True
 
-    def said(self, message: Up | Bye) -> None:
+    def said(self, message: Up | Bye | Withdrawn) -> None:
         """Note what the worker is done with."""
         if isinstance(message, Events):
             self._settle(row[1] for row in message.rows if row[0] in ENDS)
