@@ -20,13 +20,13 @@ _BIG_LEVELS = (
     (9.6, "100 TB a day"),
     (104, "what the storage gives"),
     (244, "S3: 3,500 parts a second of 8 MiB"),
-    (1090, "S3: 64 MiB each"),
-    (2800, "coordinator"),
+    (2100, "S3: 64 MiB each"),
+    (1050, "coordinator: 16 partitions"),
 )
 _SMALL_LEVELS = (
     (3600, "S3: 3,500 a second of one partition"),
     (14_500, "S3: four partitions"),
-    (55_000, "coordinator"),
+    (25_000, "coordinator"),
 )
 """At which levels lines end: height, and what holds there."""
 

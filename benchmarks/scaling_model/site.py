@@ -18,7 +18,7 @@ HELD_BYTES = 2 * Limits().memory_bytes
 
 @dataclass(frozen=True, slots=True)
 class Costs:
-    """Seconds of CPU, measured (docs/scaling.md says where).
+    """Seconds of CPU, measured (docs/scaling.md says where; of a part no more than of a file was taken for granted).
 
     ``request`` and ``byte`` are a worker's, over TLS. ``result`` is the coordinator's for a file of one piece, ``part``
     for a part, ``completion`` for the request that completes a multipart upload.
@@ -26,8 +26,8 @@ class Costs:
 
     request: float = 144e-6
     byte: float = 0.861e-9
-    result: float = 19e-6
-    part: float = 22e-6
+    result: float = 42e-6
+    part: float = 42e-6
     completion: float = 1e-3
 
 
@@ -38,7 +38,7 @@ class Faults:
     slow_by: float = 1.0
     deaths: int = 0
     death_at_s: float = 0.0
-    lease_s: float = 30.0
+    lease_s: float = 12.0
     """After so long a dead worker's files are tried again."""
 
 
@@ -67,8 +67,8 @@ class Site:
     storage: float = math.inf
     part_size: int = 0
     """Of parts, where it is not the usual 8 MiB."""
-    message_s: float = 0.005
-    """From a worker to the coordinator, and back."""
+    message_s: float = 0.055
+    """From a worker to the coordinator: 5 ms on the way, and half of the time for which events are gathered."""
     costs: Costs = field(default_factory=Costs)
     faults: Faults = field(default_factory=Faults)
 
