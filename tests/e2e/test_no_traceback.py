@@ -231,8 +231,8 @@ def test_a_disk_that_takes_no_byte_ends_with_a_sentence(moto_lab: Lab, way: str)
     done = run_in_shell('(ulimit -f 0; exec "$@" 2>&1) | cat >&2', way, *args, env=dict(moto_lab.reached.environment()))
 
     if way == "upload":  # monitor has its lock first
-        told = f"the log file cannot be written: {moto_lab.log_dir}/s3_upload.log: File too large; what is missing there is"
-        assert told in done.stderr
+        log_file = moto_lab.log_dir / "s3_upload.log"
+        assert f"the log file cannot be written: {log_file}: File too large; what is missing there is" in done.stderr
     lock = moto_lab.log_dir / {"monitor": "s3_upload.lock", "upload": f"locks/{run.name}.lock"}[way]
     assert f"who holds lock {lock} cannot be written down: File too large" in done.stderr
     assert moto_lab.server.objects(bucket) == {}
