@@ -24,8 +24,8 @@ from async_s3_upload.transfer.messages import (
 )
 from async_s3_upload.transfer.parts import PART_SIZE, is_multipart, parts
 from async_s3_upload.transfer.rows import rows_of
+from async_s3_upload.transfer.workers.channel import PipeChannel
 from async_s3_upload.transfer.workers.pool import Message, WorkerHandle, WorkerPool
-from async_s3_upload.transfer.workers.worker import FLUSH_COUNT
 
 ETAG, CRC64NVME = "9b2cf535" * 4, "rosUhgp5mIg="
 UPLOAD_ID = "upload" * 20
@@ -113,7 +113,7 @@ def _messages(items: tuple[FileItem, ...]) -> Iterator[list[Event]]:
             yield from _of_big(item)
         else:
             said.append(FileDone(item.number, ETAG, item.size, item.mtime_ns, CRC64NVME, item.size))
-        if len(said) == FLUSH_COUNT:
+        if len(said) == PipeChannel.most_events:
             yield said
             said = []
     if said:

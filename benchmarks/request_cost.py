@@ -31,7 +31,8 @@ from async_s3_upload.transfer.messages import (
     WorkerSettings,
 )
 from async_s3_upload.transfer.rows import rows_of
-from async_s3_upload.transfer.workers.worker import FLUSH_COUNT, open_store
+from async_s3_upload.transfer.workers.channel import PipeChannel
+from async_s3_upload.transfer.workers.worker import open_store
 from benchmarks.destination import SinkDestination, running_sink
 from benchmarks.results import machine, versions
 
@@ -81,7 +82,7 @@ async def send(path: str, files: int, sink: SinkDestination) -> Cost:
         nonlocal requests
         requests += isinstance(event, PartDone) or (isinstance(event, FileDone) and event.part_size is None)
         waiting.append(event)
-        if isinstance(event, PartDone) or len(waiting) == FLUSH_COUNT:  # as for the pipe
+        if isinstance(event, PartDone) or len(waiting) == PipeChannel.most_events:  # as for the pipe
             pickle.dumps(Events(rows_of(waiting)))
             waiting.clear()
 

@@ -34,13 +34,17 @@ log = logging.getLogger(__name__)
 
 LOOK_EVERY_S = 0.5
 GATHER_S = 0.1
-"""So long events wait for others before they go; what a worker that dies did meanwhile is done again."""
+GATHER_EVENTS = 24
+"""Events wait for others for so long, or until they are so many. What a worker that dies did meanwhile is done again,
+and that is to be less than a share."""
 RETRY_S = 0.25
 """After so long the mailbox is asked again when the scheduler did not answer."""
 
 
 class Session:
     """Takes shares and messages from the Dask worker's threads, and sends through its connection to the scheduler."""
+
+    most_events = GATHER_EVENTS // 3
 
     def __init__(self, opening: Opening, dask_worker: distributed.Worker, store: OpenStore = open_store) -> None:
         self.opening = opening
@@ -52,6 +56,7 @@ class Session:
         self._arrivals = Arrivals()
         """Messages that wait until so many shares have come."""
         self._outbox: list[Up | Bye | Withdrawn] = []
+        self._events = 0
         self._sent = 0
         self._take: Callable[[Down], None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -164,8 +169,9 @@ class Session:
             self._shares.said(message)
             self._outbox.append(message)
             first = len(self._outbox) == 1
-            idle = not self._shares
-        if idle or self._loop is None or not isinstance(message, (Events, Counts)):
+            self._events += len(message.rows) if isinstance(message, Events) else 0
+            due = not self._shares or self._events >= GATHER_EVENTS
+        if due or self._loop is None or not isinstance(message, (Events, Counts)):
             self._dask.loop.add_callback(self._post)
         elif first:
             self._loop.call_later(GATHER_S, self._dask.loop.add_callback, self._post)
@@ -173,6 +179,7 @@ class Session:
     def _post(self, *, also_nothing: bool = False) -> None:
         with self._lock:
             messages, self._outbox = self._outbox, []
+            self._events = 0
         if messages or also_nothing:
             self._sent += 1
             told = (self.opening.session, self.opening.mailbox, self._sent, pickle.dumps(messages))

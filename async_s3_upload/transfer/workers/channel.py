@@ -23,6 +23,9 @@ Up = FromWorker | LendingFromWorker | BandwidthWanted | Counts
 class Channel(Protocol):
     """Brings messages both ways, in their order."""
 
+    most_events: int
+    """When so many events have gathered they go at once."""
+
     def listen(self, take: Callable[[Down], None]) -> None:
         """Call ``take`` in the running loop for each message that came or comes."""
 
@@ -35,6 +38,8 @@ class Channel(Protocol):
 
 class PipeChannel:
     """A pipe to the coordinator's process. When that is gone, this process ends."""
+
+    most_events = 100
 
     def __init__(self, pipe: Pipe) -> None:
         self._pipe = pipe

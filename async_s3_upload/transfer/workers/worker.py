@@ -50,7 +50,6 @@ log = logging.getLogger(__name__)
 
 FLUSH_S = 0.05
 """Events are gathered for so long before they cross the pipe: a message each would cost more CPU than a PUT."""
-FLUSH_COUNT = 100
 STARVING_FLUSH_S = 0.002
 """The same while nothing more is queued: the coordinator has to hear early that there is room."""
 COUNTS_EVERY_S = 0.5
@@ -204,7 +203,7 @@ class Worker:
     def _emit(self, event: Event) -> None:
         self._events.append(event)
         # what saves megabytes after a crash is told at once
-        if isinstance(event, (PartDone, UploadBegun, PartsQueued)) or len(self._events) >= FLUSH_COUNT:
+        if isinstance(event, (PartDone, UploadBegun, PartsQueued)) or len(self._events) >= self._channel.most_events:
             self._flush()
             return
         within_s = STARVING_FLUSH_S if self._engine is None or self._engine.starving else FLUSH_S
