@@ -6,7 +6,8 @@ import os
 import secrets
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
-from typing import Any, cast
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
@@ -14,6 +15,9 @@ from tests.support.proxy import FaultProxy, Rule
 from tests.support.s3server import S3Server
 from tests.support.shared_servers import AskedServers, SharedServers
 from tests.support.slack import SlackListener
+
+if TYPE_CHECKING:
+    from tests.e2e.lab import Lab
 
 SERVERS = pytest.StashKey[SharedServers | AskedServers]()
 MOST_PROCESSES = 8
@@ -140,3 +144,16 @@ def proxy_for() -> Iterator[Callable[..., tuple[FaultProxy, S3Server]]]:
             return proxy, behind
 
         yield start
+
+
+@pytest.fixture
+def lab_at(
+    tmp_path: Path,
+    slack: SlackListener,
+    proxy_for: Callable[..., tuple[FaultProxy, S3Server]],
+    bucket_name: Callable[..., str],
+) -> Callable[[S3Server], "Lab"]:
+    """A function that returns a lab that uploads to the server given."""
+    from tests.e2e.lab import Lab
+
+    return lambda server: Lab(tmp_path, server, slack, proxy_for, bucket_name)

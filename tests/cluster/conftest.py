@@ -1,29 +1,20 @@
 """A lab at moto, a cluster without workers, and the crew that joins it."""
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 
 from tests.e2e.lab import Lab
 from tests.support.cluster import DaskCluster
-from tests.support.proxy import FaultProxy
 from tests.support.s3server import S3Server
-from tests.support.slack import SlackListener
 
 from .crew import Crew
 
 
 @pytest.fixture
-def lab(
-    tmp_path: Path,
-    moto_server: S3Server,
-    slack: SlackListener,
-    proxy_for: Callable[..., tuple[FaultProxy, S3Server]],
-    bucket_name: Callable[..., str],
-) -> Lab:
+def lab(lab_at: Callable[[S3Server], Lab], moto_server: S3Server) -> Lab:
     """A lab that uploads to moto, which takes any keys."""
-    return Lab(tmp_path, moto_server, slack, proxy_for, bucket_name)
+    return lab_at(moto_server)
 
 
 @pytest.fixture

@@ -1,45 +1,23 @@
 """What limits an upload holds for the cluster as a whole: the bandwidth, and S3 that asks to slow down."""
 
-import time
 from pathlib import Path
 
 from benchmarks.destination import running_sink
-from tests.e2e.lab import Lab, read_json
+from tests.e2e.lab import Lab
+from tests.e2e.limited import upload_with_a_limit
 from tests.e2e.test_server_trouble import first_time
 from tests.support.cluster import DaskCluster
-from tests.support.command import start_command
 from tests.support.proxy import Answer, Hold, Rule, on
 
 from .crew import Crew, sent_by, until
 
-MB = 10**6
 SLOWER = "S3 refuses requests of others: 12 at a time from now on"
 
 
 def test_no_more_than_the_limit_arrives_from_both_workers_together(tmp_path: Path, cluster: DaskCluster) -> None:
-    run = tmp_path / "run"
-    run.mkdir()
-    for number in range(60):
-        (run / str(number)).write_bytes(bytes(100_000))
-    options = ["--local-path", str(run), "--bucket", "sink", "--skip-check", "--scheduler", cluster.address]
-    options += ["--max-bandwidth", "2MB/s", "--log-dir", str(tmp_path / "log")]
-
     with running_sink() as sink:
         cluster.add_workers("first", "second", env=sink.environment())
-        with start_command("upload", *options, env=sink.environment()) as command:
-            while not (first := sink.counts().bytes):
-                time.sleep(0.01)
-            began = time.monotonic()
-            while (last := sink.counts().bytes) < first + 4 * MB:
-                time.sleep(0.01)
-            seconds = time.monotonic() - began
-            done = command.wait(60)
-
-    assert done.exit_code == 0, done.stderr
-    assert "bandwidth is limited: 2 MB/s" in done.stderr
-    # what may come early: the bucket, what was lent just before, and a file in each of the hands
-    assert last - first <= 2 * MB * (seconds + 0.5) + 2 * 100_000
-    assert read_json(tmp_path / "log" / "uploads" / "run.upload.log.json")["total_uploaded_files"] == 60
+        upload_with_a_limit(tmp_path, sink, "--scheduler", cluster.address)
 
 
 def test_one_worker_that_is_refused_has_the_others_slow_down(crew: Crew, lab: Lab) -> None:

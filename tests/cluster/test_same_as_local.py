@@ -14,9 +14,8 @@ from tests.e2e.lab import MARKERS, Lab, keys_put
 from tests.e2e.test_tls import write_certificate
 from tests.support.cluster import DaskCluster
 from tests.support.command import Completed
-from tests.support.proxy import Answer, FaultProxy, Rule, on
+from tests.support.proxy import Answer, Rule, on
 from tests.support.s3server import ObjectSeen, S3Server
-from tests.support.slack import SlackListener
 
 MIB = 1024 * 1024
 BIG = {"Data/big.cbcl": bytes(range(256)) * 4096 * 20, "Data/odd.cbcl": b"odd" * (6 * MIB)}
@@ -33,15 +32,9 @@ def shared(seaweed: S3Server) -> Iterator[DaskCluster]:
 
 
 @pytest.fixture
-def lab(
-    tmp_path: Path,
-    seaweed: S3Server,
-    slack: SlackListener,
-    proxy_for: Callable[..., tuple[FaultProxy, S3Server]],
-    bucket_name: Callable[..., str],
-) -> Iterator[Lab]:
+def lab(lab_at: Callable[[S3Server], Lab], seaweed: S3Server) -> Iterator[Lab]:
     """A lab that uploads to SeaweedFS, which checks signatures and checksums."""
-    lab = Lab(tmp_path, seaweed, slack, proxy_for, bucket_name)
+    lab = lab_at(seaweed)
     yield lab
     lab.remove_buckets()
 

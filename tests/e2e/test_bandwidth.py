@@ -7,37 +7,18 @@ from pathlib import Path
 import pytest
 
 from benchmarks.destination import running_sink
-from tests.support.command import start_command
 from tests.support.proxy import on
 
-from .lab import Lab, read_json
+from .lab import Lab
+from .limited import upload_with_a_limit
 
 MB = 10**6
 STOP_SECONDS = 10
 
 
 def test_no_more_than_the_limit_arrives_whatever_the_number_of_workers(tmp_path: Path) -> None:
-    run = tmp_path / "run"
-    run.mkdir()
-    for number in range(60):
-        (run / str(number)).write_bytes(bytes(100_000))
-    options = ["--local-path", str(run), "--bucket", "sink", "--skip-check", "--cores", "2"]
-    options += ["--max-bandwidth", "2MB/s", "--log-dir", str(tmp_path / "log")]
-
-    with running_sink() as sink, start_command("upload", *options, env=sink.environment()) as command:
-        while not (first := sink.counts().bytes):
-            time.sleep(0.01)
-        began = time.monotonic()
-        while (last := sink.counts().bytes) < first + 4 * MB:
-            time.sleep(0.01)
-        seconds = time.monotonic() - began
-        done = command.wait(60)
-
-    assert done.exit_code == 0, done.stderr
-    assert "bandwidth is limited: 2 MB/s" in done.stderr
-    # what may come early: the bucket, what was lent just before, and a file in each of the hands
-    assert last - first <= 2 * MB * (seconds + 0.5) + 2 * 100_000
-    assert read_json(tmp_path / "log" / "uploads" / "run.upload.log.json")["total_uploaded_files"] == 60
+    with running_sink() as sink:
+        upload_with_a_limit(tmp_path, sink, "--cores", "2")
 
 
 @pytest.mark.parametrize("keys", [{"max_bandwidth": "200kB/s"}, {"bandwidth_timetable": {"00:00-24:00": "200kB/s"}}])

@@ -12,9 +12,7 @@ import pytest
 
 from tests.support import servers
 from tests.support.command import run_command
-from tests.support.proxy import FaultProxy
 from tests.support.s3server import REGION, S3Server
-from tests.support.slack import SlackListener
 
 from .lab import Lab
 
@@ -69,15 +67,9 @@ def account() -> Iterator[Account]:
 
 
 @pytest.fixture
-def rights_lab(
-    tmp_path: Path,
-    account: Account,
-    slack: SlackListener,
-    proxy_for: Callable[..., tuple[FaultProxy, S3Server]],
-    bucket_name: Callable[..., str],
-) -> Lab:
+def rights_lab(lab_at: Callable[[S3Server], Lab], account: Account) -> Lab:
     """A lab whose commands run with the user's keys."""
-    return Lab(tmp_path, account.user, slack, proxy_for, bucket_name)
+    return lab_at(account.user)
 
 
 def lacking(lab: Lab, config: Path) -> tuple[int, list[str]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import pickle
+import socket
 import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
@@ -36,7 +37,7 @@ class Link:
         self.scheduler = scheduler
         self.session = uuid.uuid4().hex
         # one topic for each machine that coordinates: a scheduler keeps the last events of every topic for ever
-        self.topic = f"async-s3-upload {_host_name()}"
+        self.topic = f"async-s3-upload {socket.gethostname()}"
         self.workers: frozenset[str] = frozenset()
         self.lost: str | None = None
         self.on_heard: Heard = lambda _mailbox, _number, _messages: None
@@ -165,9 +166,3 @@ async def connected(scheduler: SchedulerAddress) -> AsyncIterator[Link]:
     finally:
         await link.leave()
         await client.close(timeout=1)
-
-
-def _host_name() -> str:
-    import socket
-
-    return socket.gethostname()

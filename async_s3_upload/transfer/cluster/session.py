@@ -12,7 +12,7 @@ import os
 import pickle
 import threading
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +25,7 @@ from async_s3_upload.transfer.cluster.shares import Shares
 from async_s3_upload.transfer.lending import GiveBack
 from async_s3_upload.transfer.messages import CannotStart, Events, Share, Stop
 from async_s3_upload.transfer.workers.channel import Down, Up
-from async_s3_upload.transfer.workers.worker import OpenStore, Worker, open_store
+from async_s3_upload.transfer.workers.worker import OpenStore, Worker, open_store, run_loop
 
 if TYPE_CHECKING:
     import distributed
@@ -190,7 +190,7 @@ class Session:
 
     def _live(self) -> None:
         try:
-            _run(self._work)
+            run_loop(self._work)
         except Exception as error:
             self._ending = self._ending or f"{type(error).__name__}: {error}"
             log.exception("the session ended")
@@ -231,15 +231,6 @@ class Session:
 
     def _end(self, reason: str) -> None:
         self._ending = reason
-
-
-def _run(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    try:
-        import uvloop
-    except ImportError:
-        asyncio.run(main())
-    else:
-        uvloop.run(main())
 
 
 @contextlib.contextmanager

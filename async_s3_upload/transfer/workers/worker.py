@@ -88,10 +88,11 @@ def worker_main(pipe: Pipe) -> None:
     logger.setLevel(settings.log_level)
     logger.handlers[:] = [worker.log_handler]  # those of the command, if it was forked from it, are its own
     with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # the coordinator is gone
-        _run(worker.run)
+        run_loop(worker.run)
 
 
-def _run(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
+def run_loop(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Run ``main`` in an event loop of its own, uvloop's where that is installed."""
     try:
         import uvloop
     except ImportError:
